@@ -17,8 +17,7 @@ NEUTRAL["PIP_CONFIG_FILE"] = os.devnull
 def main() -> None:
     if sys.argv[1:] == ["--verify"]:
         sys.exit(subprocess.run([*PIPENV, "verify"], env=NEUTRAL, check=False).returncode)
-    subprocess.run([*PIPENV, "lock"], check=True)
-    lock = json.loads(LOCK.read_text(encoding="utf-8"))
+    lock = resolve()
     meta = lock.pop("_meta")
     for category in lock.values():
         for name, entry in category.items():
@@ -28,6 +27,19 @@ def main() -> None:
     lock["_meta"] = {**meta, "hash": {"sha256": pipfile_hash()}, "sources": []}
     text = json.dumps(lock, indent=4, separators=(",", ": "), sort_keys=True)
     LOCK.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def resolve() -> dict[str, Any]:
+    """Lock as if for the first time: pipenv would carry over parts of an earlier lock."""
+    earlier = LOCK.read_bytes() if LOCK.exists() else b"{}"
+    LOCK.unlink(missing_ok=True)
+    try:
+        subprocess.run([*PIPENV, "lock"], check=True)
+    except BaseException:
+        LOCK.write_bytes(earlier)
+        raise
+    lock: dict[str, Any] = json.loads(LOCK.read_text(encoding="utf-8"))
+    return lock
 
 
 def resolve_for_windows(name: str, version: str) -> dict[str, Any]:
