@@ -1,0 +1,1 @@
+"""Benchmarks that run with one command each and print what they compare."""

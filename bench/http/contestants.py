@@ -1,0 +1,102 @@
+"""Every way that is compared: how it is started, and how it wraps its answers."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.databases import Database
+from bench.http.server import Server, free_port, started
+
+SECRET = "only-for-this-benchmark-0123456789abcdef"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where servers of one part run."""
+
+    work: Path
+    core: int
+    database: Database | None = None
+    bodies: Path | None = None
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One way to build the service."""
+
+    name: str
+    start: Callable[[str, Place], AbstractContextManager[Server]]
+    unwrap: Callable[[Any], Any] = field(default=lambda body: body)
+    """What is inside the envelope of a parsed answer."""
+    ours: bool = False
+
+
+def _data(body: Any) -> Any:
+    if (body["code"], body["message"].lower(), set(body)) != (200, "success", {"code", "message", "data"}):
+        raise ValueError(f"not the envelope: {body}")
+    return body["data"]
+
+
+def _peer(factory: str) -> Callable[[str, Place], AbstractContextManager[Server]]:
+    """A peer's factory, on uvicorn as every other."""
+
+    @contextmanager
+    def start(name: str, place: Place) -> Iterator[Server]:
+        port = free_port()
+        command = [sys.executable, "-m", "bench.http.serve", f"bench.http.peers.{factory}", str(port)]
+        environment = {
+            "BENCH_DATABASE_URL": place.database.url if place.database else "",
+            "BENCH_BODIES": str(place.bodies or ""),
+        }
+        log = place.work / f"{name}.log"
+        with started(name, command, port, place.core, environment, log) as server:
+            yield server
+
+    return start
+
+
+def our_environment(place: Place, port: int, **more: str) -> Mapping[str, str]:
+    """Settings as in production: errors and access go to the log, one worker, nothing for debugging."""
+    return {
+        "APP_ENV": "production",
+        "APP_SECRET_KEY": SECRET,
+        "APP_PORT": str(port),
+        "APP_PROJECTS": '["shopdemo"]',
+        "APP_DATABASE_URL": place.database.url if place.database else f"sqlite+aiosqlite:///{place.work}/none.db",
+        "APP_LOG_DIR": str(place.work / f"logs-{port}"),
+        "APP_PICTURES_DIR": str(place.work / f"pictures-{port}"),
+        **more,
+    }
+
+
+def _ours(access_log: bool) -> Callable[[str, Place], AbstractContextManager[Server]]:
+    """The real service, started by its own command."""
+
+    @contextmanager
+    def start(name: str, place: Place) -> Iterator[Server]:
+        port = free_port()
+        command = [sys.executable, "main.py", "serve"]
+        environment = our_environment(place, port, APP_ACCESS_LOG=str(access_log).lower())
+        with started(name, command, port, place.core, environment, place.work / f"{name}.log") as server:
+            yield server
+
+    return start
+
+
+ENVELOPE = (
+    Contestant("bare", _peer("bare:make_app"), _data),
+    Contestant("plain", _peer("fixed:make_plain")),
+    Contestant("route", _peer("fixed:make_route"), _data),
+    Contestant("seed", _peer("fixed:make_seed"), _data),
+)
+SHOP = (
+    Contestant("bare", _peer("bare:make_app"), _data),
+    Contestant("seed", _peer("seed:make_app"), _data),
+    Contestant("fastapi", _peer("plain:make_app")),
+    Contestant("litestar", _peer("star:make_app")),
+    Contestant("us", _ours(access_log=True), _data, ours=True),
+    Contestant("us, no log", _ours(access_log=False), _data, ours=True),
+)

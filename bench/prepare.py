@@ -1,0 +1,4 @@
+from bench.databases import Database
+
+
+def prepare(database: Database, goods: int) -> None: ...
