@@ -64,7 +64,7 @@ def _short_name(url: str) -> str:
 @contextmanager
 def sqlite_database(folder: Path) -> Iterator[Database]:
     """An empty SQLite file in the folder, which its owner removes."""
-    yield Database(f"sqlite+aiosqlite:///{folder / 'bench_template.db'}")
+    yield Database(f"sqlite+aiosqlite:///{folder / f'bench_{uuid4().hex[:6]}.db'}")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,12 @@ def _peer(factory: str) -> Callable[[str, Place], AbstractContextManager[Server]
 
 
 def our_environment(place: Place, port: int, **more: str) -> Mapping[str, str]:
-    """Settings as in production: errors and access go to the log, one worker, nothing for debugging."""
+    """Settings as in production: one worker, JSON lines to the output, which is a file here, and the error files."""
     return {
         "APP_ENV": "production",
         "APP_SECRET_KEY": SECRET,
         "APP_PORT": str(port),
-        "APP_PROJECTS": '["shopdemo"]',
+        "APP_PROJECTS": "shopdemo",
         "APP_DATABASE_URL": place.database.url if place.database else f"sqlite+aiosqlite:///{place.work}/none.db",
         "APP_LOG_DIR": str(place.work / f"logs-{port}"),
         "APP_PICTURES_DIR": str(place.work / f"pictures-{port}"),
@@ -72,18 +73,14 @@ def our_environment(place: Place, port: int, **more: str) -> Mapping[str, str]:
     }
 
 
-def _ours(access_log: bool) -> Callable[[str, Place], AbstractContextManager[Server]]:
+@contextmanager
+def start_ours(name: str, place: Place, **settings: str) -> Iterator[Server]:
     """The real service, started by its own command."""
-
-    @contextmanager
-    def start(name: str, place: Place) -> Iterator[Server]:
-        port = free_port()
-        command = [sys.executable, "main.py", "serve"]
-        environment = our_environment(place, port, APP_ACCESS_LOG=str(access_log).lower())
-        with started(name, command, port, place.core, environment, place.work / f"{name}.log") as server:
-            yield server
-
-    return start
+    port = free_port()
+    command = [sys.executable, "main.py", "serve"]
+    environment = our_environment(place, port, **settings)
+    with started(name, command, port, place.core, environment, place.work / f"{name}.log") as server:
+        yield server
 
 
 ENVELOPE = (
@@ -97,6 +94,7 @@ SHOP = (
     Contestant("seed", _peer("seed:make_app"), _data),
     Contestant("fastapi", _peer("plain:make_app")),
     Contestant("litestar", _peer("star:make_app")),
-    Contestant("us", _ours(access_log=True), _data, ours=True),
-    Contestant("us, no log", _ours(access_log=False), _data, ours=True),
+    Contestant("us", start_ours, _data, ours=True),
+    Contestant("us, no log", partial(start_ours, APP_ACCESS_LOG="false"), _data, ours=True),
+    Contestant("us, no cache", partial(start_ours, APP_CACHE_BYTES="0"), _data, ours=True),
 )

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench import tables
 from bench.http.measure import Row
 
 BASE = "seed"
 HEADINGS = ("part", "case", "way", "req/s", "p50 ms", "p99 ms", "CPU µs", f"× {BASE}, req/s", f"× {BASE}, CPU")
 LEFT = 3
-Table = list[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ TARGETS = (
 )
 
 
-def table(rows: Sequence[Row]) -> Table:
+def table(rows: Sequence[Row]) -> list[tables.Line]:
     """A line of texts for each row; the ratios are those to the base of the same part and case."""
     bases = {(row.part, row.case): row for row in rows if row.name == BASE}
     return [
@@ -67,20 +67,8 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 def as_text(rows: Sequence[Row]) -> str:
-    """Columns side by side, with an empty line between cases."""
-    lines = [HEADINGS, *table(rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
-    texts = []
-    for above, line in zip([HEADINGS, *lines], lines, strict=False):
-        padded = [
-            text.ljust(width) if column < LEFT else text.rjust(width)
-            for column, (text, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        texts += [""] * (above[:2] != line[:2]) + ["  ".join(padded).rstrip()]
-    return "\n".join(texts)
+    return tables.as_text(HEADINGS, table(rows), LEFT, group=2)
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """The same as a Markdown table."""
-    rule = ("---",) * LEFT + ("--:",) * (len(HEADINGS) - LEFT)
-    return "\n".join("| " + " | ".join(line) + " |" for line in [HEADINGS, rule, *table(rows)])
+    return tables.as_markdown(HEADINGS, table(rows), LEFT)
