@@ -6,11 +6,12 @@ SHELL := /bin/sh
 .DELETE_ON_ERROR:
 
 # Another interpreter: make run PYTHON=python3.12 (an existing .venv stays as it is: make clean first)
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do $$p -c '$(SUITABLE)' 2>/dev/null && { echo $$p; break; }; done)
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+  $$p -c '$(SUITABLE)' 2>/dev/null && { echo $$p; break; }; done)
 SUITABLE = import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # Workers of make test
 JOBS ?= auto
-# Further arguments: make test ARGS="-k goods", make serve ARGS="--port 9000"
+# Further arguments: make test ARGS="-k goods"
 ARGS ?=
 
 PY := .venv/bin/python
@@ -45,7 +46,7 @@ help:  ## Print this list
 
 .PHONY: run
 run: $(PACKAGES)  ## Serve on http://127.0.0.1:8010, with a filled SQLite database (APP_HOST, APP_PORT)
-	@exec $(PY) main.py $(ARGS)
+	@exec $(PY) main.py serve $(ARGS)
 
 .PHONY: migrate
 migrate: $(PACKAGES)  ## Bring the database to the current schema
@@ -106,11 +107,11 @@ ifneq ($(BROKEN),)
 endif
 
 $(TOOLS):
-	@test -n '$(PYTHON)' && $(PYTHON) -c '$(SUITABLE)' || { \
+	@'$(PYTHON)' -c '$(SUITABLE)' 2>/dev/null || { \
 	  echo 'No suitable Python: 3.11, 3.12 or 3.13 with the venv module is needed (on Debian: apt install python3-venv).'; \
 	  echo 'If it is not on PATH, name it: make run PYTHON=/path/to/python3.13'; exit 1; } >&2
 	@echo 'Making .venv with $(PYTHON)'
-	@$(PYTHON) -m venv $(BROKEN) .venv
+	@'$(PYTHON)' -m venv $(BROKEN) .venv
 	@$(PY) -m pip install --quiet 'pipenv ~= 2026.10'
 	@touch $@
 
