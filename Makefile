@@ -82,7 +82,7 @@ format: $(DEV_PACKAGES)  ## Format, and mend what can be mended
 
 .PHONY: bench
 bench: $(BENCH_PACKAGES)  ## Measure requests per second against the peers (see bench/README.md)
-	@$(PY) -m bench $(ARGS)
+	@$(PY) -m bench.http $(ARGS)
 
 .PHONY: lock
 lock: $(TOOLS)  ## Lock the newest packages that Pipfile allows, naming no package index
