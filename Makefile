@@ -16,7 +16,7 @@ ARGS ?=
 
 PY := .venv/bin/python
 # An environment whose interpreter is gone (Python upgraded or removed) is made anew.
-BROKEN := $(shell $(PY) -c '' 2>/dev/null || echo --clear)
+BROKEN := $(shell $(PY) -c '' 2>/dev/null || echo yes)
 # Written last, so that an interrupted installation is taken up again.
 TOOLS := .venv/.tools-installed
 PACKAGES := .venv/.packages-installed
@@ -107,19 +107,23 @@ ifneq ($(BROKEN),)
 endif
 
 $(TOOLS):
-	@'$(PYTHON)' -c '$(SUITABLE)' 2>/dev/null || { \
-	  echo 'No suitable Python: 3.11, 3.12 or 3.13 with the venv module is needed (on Debian: apt install python3-venv).'; \
-	  echo 'If it is not on PATH, name it: make run PYTHON=/path/to/python3.13'; exit 1; } >&2
-	@echo 'Making .venv with $(PYTHON)'
-	@'$(PYTHON)' -m venv $(BROKEN) .venv
+	@if ! { $(PY) -c '$(SUITABLE)' && $(PY) -m pip --version; } >/dev/null 2>&1; then \
+	  '$(PYTHON)' -c '$(SUITABLE)' 2>/dev/null || { \
+	    echo 'No suitable Python: 3.11, 3.12 or 3.13 with the venv module is needed (on Debian: apt install python3-venv).'; \
+	    echo 'If it is not on PATH, name it: make run PYTHON=/path/to/python3.13'; exit 1; } >&2; \
+	  echo 'Making .venv with $(PYTHON)'; \
+	  '$(PYTHON)' -m venv --clear .venv || exit 1; \
+	fi
 	@$(PY) -m pip install --quiet 'pipenv ~= 2026.10'
 	@touch $@
 
 $(PACKAGES): $(TOOLS) Pipfile.lock
+	@echo 'Installing what Pipfile.lock names'
 	@$(SYNC)
 	@touch $@
 
 $(DEV_PACKAGES): $(PACKAGES)
+	@echo 'Installing the tools of the tests and checks'
 	@$(SYNC) --dev
 	@touch $@
 
