@@ -271,19 +271,21 @@ STAMP = ".venv/.packages-installed"
 @needs_make
 @needs_pipenv
 @pytest.mark.slow
-@pytest.mark.parametrize("configured_in", ["environment", "file"])
+@pytest.mark.parametrize("configured_in", ["environment", "file", "environment over file"])
 def test_packages_come_from_the_index_that_pip_is_configured_for(
     project: Path, index: tuple[str, list[str], Path], configured_in: str, tmp_path: Path
 ) -> None:
     address, asked, folder = index
     write_lock(project, publish(folder))
-    configuration = tmp_path / "pip.conf"
-    configuration.write_text(f"[global]\nindex-url = {address}\n")
-    settings = {"environment": {"PIP_INDEX_URL": address}, "file": {"PIP_CONFIG_FILE": str(configuration)}}
+    in_file = address if configured_in == "file" else "http://127.0.0.1:9/simple"  # where nobody listens
+    (tmp_path / "pip.conf").write_text(f"[global]\nindex-url = {in_file}\n")
+    settings = {"PIP_INDEX_URL": address} if "environment" in configured_in else {}
+    if "file" in configured_in:
+        settings["PIP_CONFIG_FILE"] = str(tmp_path / "pip.conf")
     # What someone's shell may hold must not lead the installation elsewhere.
     stray = {"VIRTUAL_ENV": str(tmp_path), "PIPENV_PIPFILE": str(tmp_path / "Pipfile"), "PIPENV_SYSTEM": "1"}
 
-    first = make(project, STAMP, f"PY={sys.executable}", **settings[configured_in], **stray)
+    first = make(project, STAMP, f"PY={sys.executable}", **settings, **stray)
 
     assert first.returncode == 0, first.stdout + first.stderr
     assert set(asked) == {"/simple/probe/", "/probe-1.0-py3-none-any.whl"}
