@@ -1,0 +1,1 @@
+"""The demo catalogue: goods, categories and their pictures, for a shop that has just been opened."""
