@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, Dialect, make_url
 
 DEFAULT_POSTGRES = "postgresql://127.0.0.1:5432"
 
@@ -26,6 +26,10 @@ class Database:
     @property
     def kind(self) -> str:
         return make_url(self.url).get_backend_name()
+
+    def dialect(self) -> Dialect:
+        """SQLAlchemy's, as the service uses it."""
+        return make_url(self.url).get_dialect()()
 
     @property
     def file(self) -> Path:

@@ -27,16 +27,22 @@ NAMES = sorted({*PARTS, *(case.name for case in CASES), "one", *(who.name for wh
 @click.option("--only", multiple=True, type=click.Choice(NAMES), help="Parts, cases or ways; may be given many times.")
 @click.option("--rounds", default=5, type=click.IntRange(1), help="How often every way has its turn in each case.")
 @click.option("--seconds", default=3, type=click.IntRange(1), help="How long one turn lasts.")
-@click.option("--quick", is_flag=True, help="One round of one second: does it work, not how fast is it.")
+@click.option("--quick", is_flag=True, help="One round of two seconds: does it work, not how fast is it.")
 @click.option("--markdown", is_flag=True, help="Print the table for bench/README.md.")
 def main(only: tuple[str, ...], rounds: int, seconds: int, quick: bool, markdown: bool) -> None:
     """Compare this service with its peers, every one on one core."""
-    options = Options(1, 1, frozenset(only)) if quick else Options(rounds, seconds, frozenset(only))
+    options = Options(1, 2, frozenset(only)) if quick else Options(rounds, seconds, frozenset(only))
+    rows: list[Row] = []
     try:
         require_wrk()
-        rows = run(options)
-    except LoadError as error:
-        raise click.ClickException(str(error)) from error
+        run(options, rows)
+    except (LoadError, KeyboardInterrupt) as error:
+        raise click.ClickException(str(error) or "interrupted") from error
+    finally:  # what was measured before an error is not lost
+        report(rows, options, markdown)
+
+
+def report(rows: list[Row], options: Options, markdown: bool) -> None:
     click.echo(f"\n{machine.describe()}; {CONNECTIONS} connections, {GOODS:,} goods,")
     click.echo(f"medians of {options.rounds} × {options.seconds} s; base of the ratios: the seed's way\n")
     click.echo(as_markdown(rows) if markdown else as_text(rows))
@@ -44,23 +50,21 @@ def main(only: tuple[str, ...], rounds: int, seconds: int, quick: bool, markdown
         click.echo(sentence)
 
 
-def run(options: Options) -> list[Row]:
+def run(options: Options, rows: list[Row]) -> None:
     """Every wanted part, with the servers on one core and everything else on the other."""
     server_core, own_core = cores()
     os.sched_setaffinity(0, {own_core})
-    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         work = Path(folder)
         if options.wants("micro", PARTS):
             click.echo(micro.report(options.rounds))
         if options.wants("envelope", PARTS):
-            rows += envelope_part(work, server_core, options)
+            envelope_part(rows, work, server_core, options)
         if options.wants("sqlite", PARTS):
             with sqlite_database(work) as database:
-                rows += shop_part("sqlite", work, server_core, prepared(database), options)
+                shop_part(rows, "sqlite", work, server_core, prepared(database), options)
         if options.wants("postgresql", PARTS):
-            rows += on_postgres(work, server_core, options)
-    return rows
+            on_postgres(rows, work, server_core, options)
 
 
 def prepared(database: Database) -> Database:
@@ -69,15 +73,15 @@ def prepared(database: Database) -> Database:
     return database
 
 
-def on_postgres(work: Path, core: int, options: Options) -> list[Row]:
+def on_postgres(rows: list[Row], work: Path, core: int, options: Options) -> None:
     """The shop on PostgreSQL, or a line that says that there is none."""
     with ExitStack() as stack:
         try:
             database = stack.enter_context(postgres_database())
         except (OSError, asyncpg.PostgresError) as error:
             click.echo(f"SKIPPED: PostgreSQL cannot be used ({error}); set APP_TEST_POSTGRES_URL", err=True)
-            return []
-        return shop_part("postgresql", work, core, prepared(database), options)
+            return
+        shop_part(rows, "postgresql", work, core, prepared(database), options)
 
 
 if __name__ == "__main__":

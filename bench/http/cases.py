@@ -4,12 +4,14 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from bench.catalogue import LEAVES, sample
+from bench.catalogue import LEAVES, Sample, sample
 
 GOODS = 100_000
 SIZE = 20
+SHELF_SIZE = 10
 NUMBERED_PAGES = 500
 NEW = {
     "sku": "SKU",
@@ -77,7 +79,7 @@ def check(kind: str, question: Question, data: Any) -> None:
     if kind == "get":
         same_goods(data, question.number)
     elif kind in {"page", "numbered"}:
-        if len(data["items"]) != SIZE or (kind == "numbered") != (data["total"] == GOODS):
+        if len(data["items"]) != SIZE or (kind == "numbered") != bool(data["total"]):
             raise ValueError(f"{question.path}: {len(data['items'])} items, total {data['total']}")
         for place, seen in enumerate(data["items"]):
             same_goods(seen, question.number - place)
@@ -88,12 +90,30 @@ def check(kind: str, question: Question, data: Any) -> None:
 
 
 def check_home(data: Any) -> None:
-    """The front page shows the newest goods, and counts every good once in the categories."""
-    for place, seen in enumerate(data["newest"]):
-        same_goods(seen, GOODS - place)
-    for name in ("best_selling", "recommended"):
+    """The shelves of the front page are the right ones, and its categories count every good once."""
+    shelves = home_shelves()
+    for name, numbers in shelves.items():
+        if [seen["id"] for seen in data[name]] != numbers:
+            raise ValueError(f"{name} is {numbers}, answered {data[name]}")
         for seen in data[name]:
             same_goods(seen, seen["id"])
+    if sum(top["goods_count"] for top in data["categories"]) != GOODS:
+        raise ValueError(f"categories {data['categories']}")
+
+
+@cache
+def home_shelves() -> dict[str, list[int]]:
+    """The numbers of the goods on the front page."""
+    ranked = sorted((sample(number) for number in range(1, GOODS + 1)), key=lambda good: (-good.sales, -good.id))
+    leaders: dict[str, Sample] = {}
+    for good in ranked:
+        if good.stock:
+            leaders.setdefault(good.category.partition("-")[0], good)
+    return {
+        "newest": list(range(GOODS, GOODS - SHELF_SIZE, -1)),
+        "best_selling": [good.id for good in ranked[:SHELF_SIZE]],
+        "recommended": [good.id for good in leaders.values()][:SHELF_SIZE],
+    }
 
 
 def new_goods_body() -> str:

@@ -1,7 +1,8 @@
 """Every way that is compared: how it is started, and how it wraps its answers."""
 
+import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,6 +50,7 @@ def _peer(factory: str) -> Callable[[str, Place], AbstractContextManager[Server]
         port = free_port()
         command = [sys.executable, "-m", "bench.http.serve", f"bench.http.peers.{factory}", str(port)]
         environment = {
+            **os.environ,
             "BENCH_DATABASE_URL": place.database.url if place.database else "",
             "BENCH_BODIES": str(place.bodies or ""),
         }
@@ -59,26 +61,33 @@ def _peer(factory: str) -> Callable[[str, Place], AbstractContextManager[Server]
     return start
 
 
-def our_environment(place: Place, port: int, **more: str) -> Mapping[str, str]:
-    """Settings as in production: one worker, JSON lines to the output, which is a file here, and the error files."""
-    return {
+def shop_environment(database: Database) -> dict[str, str]:
+    """Settings as in production: one worker, JSON lines to the output; none of the caller's own settings."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("APP_")}
+    settings = {
         "APP_ENV": "production",
         "APP_SECRET_KEY": SECRET,
-        "APP_PORT": str(port),
         "APP_PROJECTS": "shopdemo",
-        "APP_DATABASE_URL": place.database.url if place.database else f"sqlite+aiosqlite:///{place.work}/none.db",
-        "APP_LOG_DIR": str(place.work / f"logs-{port}"),
-        "APP_PICTURES_DIR": str(place.work / f"pictures-{port}"),
-        **more,
+        "APP_DATABASE_URL": database.url,
+        "APP_LOG_DIR": "",
     }
+    return {**inherited, **settings}
 
 
 @contextmanager
 def start_ours(name: str, place: Place, **settings: str) -> Iterator[Server]:
     """The real service, started by its own command."""
+    if place.database is None:
+        raise ValueError("the service needs a database")
     port = free_port()
+    environment = {
+        **shop_environment(place.database),
+        "APP_PORT": str(port),
+        "APP_LOG_DIR": str(place.work / f"logs-{port}"),
+        "APP_PICTURES_DIR": str(place.work / f"pictures-{port}"),
+        **settings,
+    }
     command = [sys.executable, "main.py", "serve"]
-    environment = our_environment(place, port, **settings)
     with started(name, command, port, place.core, environment, place.work / f"{name}.log") as server:
         yield server
 

@@ -34,9 +34,9 @@ def require_wrk() -> None:
         raise LoadError("the load client `wrk` is missing: install it (Debian, Ubuntu: apt-get install wrk; brew)")
 
 
-def run_load(origin: str, seconds: float, arguments: list[str]) -> Load:
+def run_load(name: str, origin: str, seconds: int, arguments: list[str]) -> Load:
     """Send requests as fast as they are answered for so many seconds; every one must be answered below 400."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--timeout", "20s"]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s"]
     done = subprocess.run(
         [*command, "-s", str(SCRIPT), origin, "--", *arguments], capture_output=True, text=True, check=False
     )
@@ -45,7 +45,7 @@ def run_load(origin: str, seconds: float, arguments: list[str]) -> Load:
         raise LoadError(f"wrk failed: {done.stdout}{done.stderr}")
     seen = json.loads(lines[-1])
     if seen["refused"] or seen["broken"] or not seen["requests"]:
-        raise LoadError(f"{origin}: not every answer was a success: {seen}")
+        raise LoadError(f"{name}: not every answer was a success, or there was none in {seconds} s: {seen}")
     return Load(
         requests=seen["requests"],
         seconds=seen["microseconds"] / 1e6,

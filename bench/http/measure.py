@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.http.load import LoadError, run_load
 from bench.http.server import Server
 
-WARM_UP_SECONDS = 1.0
+WARM_UP_SECONDS = 2
 SHORTEST_SHARE = 0.9
 
 
@@ -36,9 +36,9 @@ class Runner:
     length: int = 0
     samples: list[Sample] = field(default_factory=list)
 
-    def burst(self, seconds: float) -> Sample:
+    def burst(self, seconds: int) -> Sample:
         before = self.server.cpu_seconds()
-        load = run_load(self.server.origin, seconds, self.arguments(self.sent))
+        load = run_load(self.server.name, self.server.origin, seconds, self.arguments(self.sent))
         used = self.server.cpu_seconds() - before
         self.sent += load.requests
         if load.bytes_each < SHORTEST_SHARE * self.length:
@@ -67,7 +67,7 @@ class Row:
         return statistics.median(its.cpu / mine.cpu for mine, its in zip(self.samples, base.samples, strict=True))
 
 
-def compare(part: str, case: str, runners: Sequence[Runner], rounds: int, seconds: float) -> list[Row]:
+def compare(part: str, case: str, runners: Sequence[Runner], rounds: int, seconds: int) -> list[Row]:
     """Check and warm up every server, then load them in turn, forwards and backwards, A B C C B A."""
     for runner in runners:
         runner.length = runner.check()
@@ -86,4 +86,4 @@ def read_arguments(paths: Sequence[str], file: Path) -> Callable[[int], list[str
 
 def create_arguments(path: str, body: str, token: str) -> Callable[[int], list[str]]:
     """Send this body with `SKU` in it replaced by one that was never sent before."""
-    return lambda sent: ["create", path, f"NEW-{sent}-", body, token or "none"]
+    return lambda sent: ["create", path, f"NEW-{sent}-", body, token]

@@ -31,14 +31,13 @@ class Options:
         return name in self.only or self.only.isdisjoint(known)
 
 
-def envelope_part(work: Path, core: int, options: Options) -> list[Row]:
+def envelope_part(rows: list[Row], work: Path, core: int, options: Options) -> None:
     """Fixed answers without a database: what the envelope costs, alone and with everything around it."""
     answers = {"one": ONE.model_dump(mode="json"), "page": PAGE.model_dump(mode="json")}
     place = Place(work, core, bodies=work)
     for name, data in answers.items():
         text = json.dumps({"code": 200, "message": "Success", "data": data}, ensure_ascii=False, separators=(",", ":"))
         (work / f"{name}.json").write_text(text)
-    rows: list[Row] = []
     with ExitStack() as stack:
         started = start(stack, ENVELOPE, place, options)
         for case, data in answers.items():
@@ -47,7 +46,6 @@ def envelope_part(work: Path, core: int, options: Options) -> list[Row]:
                 arguments = read_arguments([path], work / f"fixed-{case}.txt")
                 runners = [Runner(server, arguments, _same(who, server, path, data)) for who, server in started]
                 rows += compare("envelope", case, runners, options.rounds, options.seconds)
-    return rows
 
 
 def start(
@@ -80,13 +78,12 @@ def _succeeded(answer: Answer, path: str) -> Answer:
     return answer
 
 
-def shop_part(part: str, work: Path, core: int, template: Database, options: Options) -> list[Row]:
+def shop_part(rows: list[Row], part: str, work: Path, core: int, template: Database, options: Options) -> None:
     """The shop with its goods in a database, every way on its own copy."""
     folder = work / part
     folder.mkdir()
     place = Place(folder, core, template, bodies=folder)
     known = [case.name for case in cases.CASES]
-    rows: list[Row] = []
     with ExitStack() as stack:
         started = start(stack, SHOP, place, options)
         for case in cases.CASES:
@@ -94,7 +91,6 @@ def shop_part(part: str, work: Path, core: int, template: Database, options: Opt
                 runners = [_runner(case, who, server, folder) for who, server in started]
                 runners.sort(key=lambda runner: runner.server.name == "bare")  # it answers what another one answered
                 rows += compare(part, case.name, runners, options.rounds, options.seconds)
-    return rows
 
 
 def _runner(case: Case, who: Contestant, server: Server, folder: Path) -> Runner:
@@ -105,9 +101,17 @@ def _runner(case: Case, who: Contestant, server: Server, folder: Path) -> Runner
         questions = case.questions(cursor_before if who.ours else str)
         check = _shop_check(case, who, server, questions, folder)
     if case.kind == "create":
-        return Runner(server, create_arguments(questions[0].path, cases.new_goods_body(), admin_token(who)), check)
+        return Runner(
+            server,
+            create_arguments(questions[0].path, cases.new_goods_body(), _token(who)),
+            check,
+        )
     paths = [question.path for question in questions]
     return Runner(server, read_arguments(paths, folder / f"{who.name}-{case.name}.txt"), check)
+
+
+def _token(who: Contestant) -> str:
+    return admin_token() if who.ours else "none"
 
 
 def _bare_check(server: Server, case: Case, path: str) -> Callable[[], int]:
@@ -127,7 +131,7 @@ def _shop_check(
         lengths = []
         for question in questions[:20]:
             body = cases.new_goods_body() if case.kind == "create" else None
-            answer = _succeeded(server.ask(question.path, body, admin_token(who)), question.path)
+            answer = _succeeded(server.ask(question.path, body, _token(who)), question.path)
             cases.check(case.kind, question, who.unwrap(json.loads(answer.body)))
             lengths.append(len(answer.body))
             if who.name == BASE:

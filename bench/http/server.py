@@ -48,7 +48,7 @@ class Server:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"} if body else {}
-            connection.request("POST" if body else "GET", path, body, headers)
+            connection.request("POST" if body else "GET", path, body.encode() if body else None, headers)
             response = connection.getresponse()
             return Answer(response.status, response.read(), {k.lower(): v for k, v in response.getheaders()})
         finally:
@@ -72,11 +72,8 @@ def started(
     name: str, command: Sequence[str], port: int, core: int, environment: Mapping[str, str], log: Path
 ) -> Iterator[Server]:
     """Run a server on one core until the block ends; its output goes to a file, as under a log collector."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("APP_")}
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, env={**inherited, **environment}, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT
-        )
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT)
     os.sched_setaffinity(process.pid, {core})
     try:
         _wait_until_open(name, process, port, log)
