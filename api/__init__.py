@@ -1,0 +1,84 @@
+"""What the world can ask: `create_app()` finds the sub-projects, opens what they need and mounts them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from loguru import logger
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from api import health, pages
+from api.middleware import RequestMiddleware
+from api.projects import find_projects, open_resources
+from settings import Settings, get_settings
+from utils.exception_handlers import FailureMiddleware, register_exception_handlers
+
+VERSION = "0.1.0"
+TITLE = "myFastAPI"
+DESCRIPTION = "A layered REST and realtime service. Every JSON answer is `{code, message, data}`."
+
+EXPOSED_HEADERS = ("ETag", "Location", "Retry-After", "X-Request-ID", "Content-Disposition")
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the service; raises SettingsError or ProjectError when it cannot be built."""
+    settings = settings or get_settings()
+    projects = find_projects(settings.projects)
+    app = FastAPI(
+        title=TITLE,
+        version=VERSION,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        middleware=_middleware(settings),
+        lifespan=_lifespan,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.settings = settings
+    app.state.projects = projects
+    register_exception_handlers(app)
+    app.include_router(health.router)
+    pages.mount_pages(app, {project.name: project.summary for project in projects})
+    for project in projects:
+        app.include_router(project.router, max_body_size=settings.max_body_bytes)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with open_resources(app.state):
+        for problem in await health.schema_problems(app.state):
+            logger.warning(problem)
+        yield
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    """From the outside in; CORS and the request id stand outside of the answers to failures."""
+    headers = (*SECURITY_HEADERS, HSTS) if settings.env == "production" else SECURITY_HEADERS
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_credentials=settings.cors_credentials,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED_HEADERS,
+    )
+    return [
+        Middleware(RequestMiddleware, headers=headers, access_log=settings.access_log),
+        *([cors] if settings.cors_origins else []),
+        Middleware(FailureMiddleware),
+    ]

@@ -1,0 +1,61 @@
+"""Whether the service lives, and whether it can do its work."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from starlette.datastructures import State
+
+from utils.custom_exc import NotReady, errors
+from utils.routing import EnvelopeRoute
+
+router = APIRouter(route_class=EnvelopeRoute, tags=["service"])
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: str = "alive"
+
+
+class Readiness(BaseModel):
+    """Everything that is needed can be reached; `checks` says what was asked."""
+
+    status: str = "ready"
+    checks: list[str]
+
+
+@router.get("/healthz")
+async def show_health() -> Health:
+    """Whether this process is alive; asks nobody else."""
+    return Health()
+
+
+@router.get("/readyz", responses=errors(NotReady))
+async def show_readiness(request: Request) -> Readiness:
+    """Whether every dependency can be reached and the schema is current; 503 names which is not."""
+    state = request.app.state
+    asked = [name for name, resource in state.resources.items() if hasattr(resource, "check")]
+    problems = [f"{name} cannot be reached" for name in asked if not await _answers(state.resources[name])]
+    problems = problems or await schema_problems(state)
+    if problems:
+        raise NotReady(f"Not ready: {'; '.join(problems)}.", data={"problems": problems})
+    return Readiness(checks=[*asked, "schema"])
+
+
+async def schema_problems(state: State) -> list[str]:
+    """One sentence for each sub-project whose tables are not the ones of this code."""
+    found = [migrations for project in state.projects if (migrations := project.migrations)]
+    return [
+        f"the schema of {migrations.project} is out of date: run `python main.py migrate`"
+        for migrations in found
+        if not await migrations.is_current(state.database.engine)
+    ]
+
+
+async def _answers(resource: Any) -> bool:
+    try:
+        await resource.check()
+    except NotReady:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Categories: the tree that goods are sorted into."""

@@ -1,0 +1,1 @@
+"""Goods: the catalogue and its administration."""

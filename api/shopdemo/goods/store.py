@@ -1,0 +1,186 @@
+"""Every query of goods; rows become schemas here and never leave."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.shopdemo.database import CategoryRow, GoodsRow
+from api.shopdemo.goods.cursors import Cursor
+from api.shopdemo.goods.errors import CategoryUnknown, GoodsNotFound, GoodsSkuTaken
+from api.shopdemo.goods.listing import Level, Shape, count_statement, page_statement, select_goods, values_of
+from api.shopdemo.schemas import Goods, GoodsCreate, GoodsFilter, Picture, Sort
+from extensions.cache import ReadCache
+from extensions.database import Database
+from utils.fields import utc_now
+from utils.full_text import tokenize_fields
+
+EXPORT_BATCH = 500
+ROWS_AT_ONCE = 500
+COUNT_BYTES = 500  # about what a remembered count takes
+
+GOODS_BY_ID = select_goods().where(GoodsRow.id == bindparam("id"))
+GOODS_AFTER_ID = select_goods().where(GoodsRow.id > bindparam("id")).order_by(GoodsRow.id).limit(EXPORT_BATCH)
+CATEGORY_BY_SLUG = select(CategoryRow.id, CategoryRow.name, CategoryRow.parent_id).where(
+    CategoryRow.slug == bindparam("slug")
+)
+
+
+class GoodsStore:
+    """Reads goods."""
+
+    def __init__(self, database: Database, cache: ReadCache) -> None:
+        self._database = database
+        self._cache = cache
+
+    async def get(self, goods_id: int) -> Goods | None:
+        """One by id."""
+        record = await self._database.fetch_one(GOODS_BY_ID, {"id": goods_id})
+        return Goods(**record) if record else None
+
+    async def page(
+        self, wanted: GoodsFilter, sort: Sort, limit: int, *, offset: int = 0, after: Cursor | None = None
+    ) -> list[Goods]:
+        """Up to `limit` goods in the order `sort`, from `offset` or behind a cursor; raises CategoryUnknown."""
+        shape, values = await self._prepare(wanted)
+        start = "cursor" if after else "offset" if offset else "first"
+        values |= {"limit": limit, "offset": offset}
+        if after:
+            values |= {"after_value": after.value, "after_id": after.goods_id}
+        records = await self._database.fetch_all(page_statement(shape, sort, start), values)
+        return [Goods(**record) for record in records]
+
+    async def count(self, wanted: GoodsFilter, limit: int) -> int:
+        """How many match, counted up to `limit`; remembered until anything changes."""
+        key = ("goods count", wanted, limit)
+        if (known := self._cache.get(key)) is not None:
+            return int(known)
+        version = self._cache.version()
+        shape, values = await self._prepare(wanted)
+        record = await self._database.fetch_one(count_statement(shape), values | {"limit": limit})
+        total: int = record["total"] if record else 0
+        self._cache.put(key, total, COUNT_BYTES, version)
+        return total
+
+    async def everything(self) -> AsyncIterator[Sequence[Goods]]:
+        """All goods by id, batch after batch, so that memory does not grow with their number."""
+        last_id = 0
+        while records := await self._database.fetch_all(GOODS_AFTER_ID, {"id": last_id}):
+            yield [Goods(**record) for record in records]
+            last_id = records[-1]["id"]
+
+    async def _prepare(self, wanted: GoodsFilter) -> tuple[Shape, dict[str, Any]]:
+        category = None
+        if wanted.category is not None:
+            category = await self._database.fetch_one(CATEGORY_BY_SLUG, {"slug": wanted.category})
+            if category is None:
+                raise CategoryUnknown
+        dialect = self._database.dialect
+        values = values_of(wanted, dialect, category["id"] if category else None)
+        kind: Level | None = None
+        if category:
+            kind = "department_id" if category["parent_id"] is None else "category_id"
+        shape = Shape(dialect, "q" in values, kind, "price_min" in values, "price_max" in values, wanted.in_stock)
+        return shape, values
+
+
+class GoodsWriter:
+    """Changes goods inside one transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._categories: dict[str, Any] = {}
+
+    async def get_for_update(self, goods_id: int) -> Goods:
+        """One by id, kept from others until the transaction ends; raises GoodsNotFound."""
+        locked = GOODS_BY_ID.with_for_update(of=GoodsRow)
+        record = (await self._connection.execute(locked, {"id": goods_id})).mappings().one_or_none()
+        if record is None:
+            raise GoodsNotFound
+        return Goods(**record)
+
+    async def known_skus(self, skus: Sequence[str]) -> dict[str, int]:
+        """The ids of those of these SKUs that exist."""
+        known: dict[str, int] = {}
+        for start in range(0, len(skus), ROWS_AT_ONCE):
+            some = skus[start : start + ROWS_AT_ONCE]
+            rows = await self._connection.execute(select(GoodsRow.sku, GoodsRow.id).where(GoodsRow.sku.in_(some)))
+            known |= dict(rows.tuples().all())
+        return known
+
+    async def create(self, goods: GoodsCreate, *, sales: int = 0) -> Goods:
+        """Add goods; raises GoodsSkuTaken or CategoryUnknown."""
+        now = utc_now()
+        values = await self._values(goods)
+        values |= {"sales": sales, "pictures": [], "version": 1, "created_at": now, "updated_at": now}
+        with _taken_sku():
+            inserted = await self._connection.execute(insert(GoodsRow).returning(GoodsRow.id), values)
+        return Goods(id=inserted.scalar_one(), category=goods.category, **_shown(values))
+
+    async def create_many(self, goods: Sequence[GoodsCreate]) -> None:
+        """Add many goods at once; raises GoodsSkuTaken or CategoryUnknown."""
+        now = utc_now()
+        fixed = {"sales": 0, "pictures": [], "version": 1, "created_at": now, "updated_at": now}
+        rows = [await self._values(one) | fixed for one in goods]
+        with _taken_sku():
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                await self._connection.execute(insert(GoodsRow), rows[start : start + ROWS_AT_ONCE])
+
+    async def replace(self, goods_id: int, goods: GoodsCreate) -> Goods:
+        """Give goods other values; raises GoodsSkuTaken or CategoryUnknown."""
+        await self.replace_many([(goods_id, goods)])
+        return await self.get_for_update(goods_id)
+
+    async def replace_many(self, goods: Sequence[tuple[int, GoodsCreate]]) -> None:
+        """Give many goods other values; raises GoodsSkuTaken or CategoryUnknown."""
+        with _taken_sku():
+            for goods_id, one in goods:
+                await self._update(goods_id, await self._values(one))
+
+    async def set_pictures(self, goods_id: int, pictures: Sequence[Picture]) -> None:
+        """Give goods these pictures."""
+        await self._update(goods_id, {"pictures": [picture.model_dump() for picture in pictures]})
+
+    async def delete(self, goods_id: int) -> None:
+        """Remove goods."""
+        await self._connection.execute(delete(GoodsRow).where(GoodsRow.id == goods_id))
+
+    async def _update(self, goods_id: int, values: dict[str, Any]) -> None:
+        changes = {**values, "version": GoodsRow.version + 1, "updated_at": utc_now()}
+        await self._connection.execute(update(GoodsRow).where(GoodsRow.id == goods_id).values(changes))
+
+    async def known_categories(self) -> dict[str, Any]:
+        """The categories by slug."""
+        if not self._categories:
+            columns = (CategoryRow.id, CategoryRow.slug, CategoryRow.name, CategoryRow.parent_id)
+            self._categories = {row.slug: row for row in await self._connection.execute(select(*columns))}
+        return self._categories
+
+    async def _values(self, goods: GoodsCreate) -> dict[str, Any]:
+        """The row's values that follow from what an administrator says."""
+        category = (await self.known_categories()).get(goods.category)
+        if category is None:
+            raise CategoryUnknown
+        words = [goods.name, goods.sku, goods.description, category.name, *goods.attributes.values()]
+        return {
+            **goods.model_dump(exclude={"category"}),
+            "category_id": category.id,
+            "department_id": category.parent_id or category.id,
+            "search": tokenize_fields(words),
+        }
+
+
+@contextmanager
+def _taken_sku() -> Iterator[None]:
+    """Only the SKU is unique; everything else was checked before it got here."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise GoodsSkuTaken from error
+
+
+def _shown(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in Goods.model_fields}

@@ -1,0 +1,40 @@
+"""`python main.py serve`: run the service."""
+
+import asyncio
+
+import click
+import uvicorn
+
+from commands.tables import fill, upgrade
+from extensions.logger import configure_logging
+from settings import Settings, get_settings
+
+
+@click.command()
+@click.option("--host", help="Address to listen on (APP_HOST).")
+@click.option("--port", type=int, help="Port to listen on (APP_PORT).")
+@click.option("--workers", type=int, help="Worker processes (APP_WORKERS).")
+@click.option("--reload", is_flag=True, help="Start anew whenever the code changes; for development.")
+def serve(host: str | None = None, port: int | None = None, workers: int | None = None, reload: bool = False) -> None:
+    """Run the service. In development an SQLite database is migrated and filled first."""
+    settings = get_settings()
+    configure_logging(settings)
+    if settings.env == "development" and settings.database_url.startswith("sqlite"):
+        asyncio.run(_prepare(settings))
+    uvicorn.run(
+        "main:app",
+        host=host or settings.host,
+        port=settings.port if port is None else port,
+        workers=None if reload else workers or settings.workers,
+        reload=reload,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_graceful_shutdown=settings.grace_seconds,
+    )
+
+
+async def _prepare(settings: Settings) -> None:
+    await upgrade(settings)
+    await fill(settings)

@@ -1,0 +1,1 @@
+"""Things with a life: opened when the service starts, closed when it stops."""

@@ -1,0 +1,139 @@
+"""The database: SQLite or PostgreSQL by URL, one lane for single reads and one for transactions.
+
+Single reads run a statement that is compiled once, straight on the driver: no transaction, no identity map.
+Everything that writes goes through `transaction()`, a SQLAlchemy connection.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any, Protocol
+
+from sqlalchemy import Executable, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from starlette.datastructures import State
+
+from extensions.database_readers import CompiledQuery, PostgresReader, SqliteReader, unreachable
+from settings import Settings
+from utils.custom_exc import NotReady
+
+SQLITE_BUSY_SECONDS = 10.0
+POOL_TIMEOUT_SECONDS = 10.0
+
+Record = dict[str, Any]
+
+
+class Reader(Protocol):
+    """Runs single reads, and knows whether the data has changed."""
+
+    async def fetch(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Any]: ...
+
+    def version(self) -> int | None:
+        """A number that changes with every commit of anybody; None while that cannot be known."""
+
+    async def close(self) -> None: ...
+
+
+class Database:
+    """What stores ask: `fetch_one`, `fetch_all`, `transaction`."""
+
+    def __init__(self, engine: AsyncEngine, reader: Reader) -> None:
+        self.engine = engine
+        self._reader = reader
+        self._compiled = lru_cache(maxsize=512)(self._compile)
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.engine.dialect.name
+
+    async def fetch_all(self, statement: Executable, values: Mapping[str, Any] | None = None) -> list[Record]:
+        """Run one read. Reuse the statement object (a module constant with bind parameters): it is compiled once."""
+        query = self._compiled(statement)
+        rows = await self._reader.fetch(query.sql, query.arguments(values or {}))
+        return [query.record(row) for row in rows]
+
+    async def fetch_one(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Record | None:
+        """Run one read and return its first row, or None."""
+        records = await self.fetch_all(statement, values)
+        return records[0] if records else None
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed at the end of the block, rolled back when it raises.
+
+        Raises NotReady when the database cannot be reached or is busy for too long.
+        """
+        try:
+            async with self.engine.begin() as connection:
+                yield connection
+        except PoolTimeout as error:
+            raise NotReady from error
+        except (DBAPIError, OSError) as error:
+            if unreachable(error):
+                raise NotReady from error
+            raise
+
+    def version(self) -> int | None:
+        """A number that changes with every commit, by whomever; None while that cannot be known."""
+        return self._reader.version()
+
+    async def check(self) -> None:
+        """Raise NotReady when the database does not answer."""
+        await self._reader.fetch("SELECT 1", ())
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._reader.close()
+        await self.engine.dispose()
+
+    def _compile(self, statement: Executable) -> CompiledQuery:
+        return CompiledQuery.of(statement, self.engine.dialect)
+
+
+@asynccontextmanager
+async def open_database(state: State) -> AsyncIterator[Database]:
+    """Open the database that the settings name."""
+    database = await connect(state.settings)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def connect(settings: Settings) -> Database:
+    """Connect to `settings.database_url`; the caller closes it."""
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite":
+        return Database(_sqlite_engine(url), SqliteReader(url))
+    engine = create_async_engine(url, pool_size=settings.database_pool_size, pool_timeout=POOL_TIMEOUT_SECONDS)
+    return Database(engine, await PostgresReader.open(url, settings.database_pool_size))
+
+
+def _sqlite_engine(url: URL) -> AsyncEngine:
+    """One connection for writing: SQLite has one writer, and waiting in our pool is fairer than in its busy loop."""
+    engine = create_async_engine(
+        url,
+        pool_size=1,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
+        connect_args={"timeout": SQLITE_BUSY_SECONDS},
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Any) -> None:
+        # A transaction that reads first and writes later would fail at the write when another one came between.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

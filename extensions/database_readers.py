@@ -1,0 +1,230 @@
+"""How the drivers are asked directly: compiled statements, and one reader for each database."""
+
+import asyncio
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import asyncpg
+from loguru import logger
+from sqlalchemy import Executable
+from sqlalchemy.engine import URL, Dialect
+from sqlalchemy.exc import DBAPIError
+
+from utils.custom_exc import NotReady
+
+Processor = Callable[[Any], Any]
+
+SQLITE_READERS = 4
+SQLITE_PAGE_CACHE_KIB = 16 * 1024
+COMMAND_TIMEOUT_SECONDS = 30.0
+ACQUIRE_TIMEOUT_SECONDS = 10.0
+CHANGES_CHANNEL = "data_changed"
+RELISTEN_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class CompiledQuery:
+    """A statement as the driver wants it, and how its values go in and come out."""
+
+    sql: str
+    names: tuple[str, ...]
+    defaults: Mapping[str, Any]
+    binders: Mapping[str, Processor]
+    columns: tuple[str, ...]
+    converters: tuple[tuple[str, Processor], ...]
+
+    @classmethod
+    def of(cls, statement: Executable, dialect: Dialect) -> Self:
+        """Compile `statement` once for `dialect`."""
+        compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+        binds = {
+            name: processor
+            for name, bind in compiled.binds.items()
+            if (processor := bind.type.dialect_impl(dialect).bind_processor(dialect))
+        }
+        columns = list(statement.selected_columns)  # type: ignore[attr-defined]
+        converters = [
+            (column.key, processor)
+            for column in columns
+            if (processor := column.type.dialect_impl(dialect).result_processor(dialect, None))
+        ]
+        return cls(
+            sql=compiled.string,
+            names=tuple(compiled.positiontup),
+            defaults=compiled.params,
+            binders=binds,
+            columns=tuple(column.key for column in columns),
+            converters=tuple(converters),
+        )
+
+    def arguments(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The values in the order of the placeholders."""
+        merged = {**self.defaults, **values}
+        for name, bind in self.binders.items():
+            merged[name] = bind(merged[name])
+        return tuple([merged[name] for name in self.names])
+
+    def record(self, row: tuple[Any, ...]) -> dict[str, Any]:
+        """One row by column name."""
+        record = dict(zip(self.columns, row, strict=True))
+        for column, convert in self.converters:
+            record[column] = convert(record[column])
+        return record
+
+
+class SqliteReader:
+    """A few threads with a read-only connection each: a read costs one hop, and never stops the event loop."""
+
+    def __init__(self, url: URL) -> None:
+        path = Path(url.database or "").absolute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sqlite3.connect(path).close()  # a read-only connection cannot create the file
+        self._uri = f"{path.as_uri()}?mode=ro"
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._threads = ThreadPoolExecutor(SQLITE_READERS, "sqlite-reader", initializer=self._connect)
+        self._watcher = self._open()
+
+    async def fetch(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Any]:
+        """Run one read in a reader's thread."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, sql, arguments)
+        except sqlite3.OperationalError as error:
+            if unreachable(error):
+                raise NotReady from error
+            raise
+
+    def version(self) -> int | None:
+        """SQLite's own counter of commits by other connections, of any process (3 µs)."""
+        row: tuple[int] = self._watcher.execute("PRAGMA data_version").fetchone()
+        return row[0]
+
+    async def close(self) -> None:
+        """End the threads and close their connections."""
+        await asyncio.to_thread(self._threads.shutdown)
+        for connection in self._connections:
+            connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._uri, uri=True, check_same_thread=False, cached_statements=256)
+        connection.execute(f"PRAGMA cache_size=-{SQLITE_PAGE_CACHE_KIB}")
+        self._connections.append(connection)
+        return connection
+
+    def _connect(self) -> None:
+        self._local.connection = self._open()
+
+    def _run(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Any]:
+        rows: Sequence[Any] = self._local.connection.execute(sql, arguments).fetchall()
+        return rows
+
+
+class PostgresReader:
+    """A pool of asyncpg connections whose release costs no round trip, and a listener for changes."""
+
+    def __init__(self, dsn: str, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._dsn = dsn
+        self._pool = pool
+        self._changes = 0
+        self._listening = False
+        self._listener = asyncio.create_task(self._listen(), name="database-changes")
+
+    @classmethod
+    async def open(cls, url: URL, size: int) -> Self:
+        """Connect; a server that is down now is waited for by later reads, not here."""
+        dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        pool = asyncpg.create_pool(
+            dsn,
+            min_size=0,
+            max_size=size,
+            reset=_keep_session,
+            init=_set_codecs,
+            command_timeout=COMMAND_TIMEOUT_SECONDS,
+        )
+        return cls(dsn, await pool)
+
+    async def fetch(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Any]:
+        """Run one read on any connection."""
+        try:
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
+                return await connection.fetch(sql, *arguments)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if unreachable(error):
+                raise NotReady from error
+            raise
+
+    def version(self) -> int | None:
+        """How often PostgreSQL told us of a change; None while nobody would tell us."""
+        return self._changes if self._listening else None
+
+    async def close(self) -> None:
+        """Stop listening and close every connection."""
+        self._listener.cancel()
+        await asyncio.gather(self._listener, return_exceptions=True)
+        await self._pool.close()
+
+    async def _listen(self) -> None:
+        """Listen for changes; reconnect for as long as the service lives."""
+        while True:
+            try:
+                await self._listen_once()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                logger.warning("Not told of database changes, so nothing is cached: {}", error)
+            await asyncio.sleep(RELISTEN_SECONDS)
+
+    async def _listen_once(self) -> None:
+        connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_TIMEOUT_SECONDS)
+        closed = asyncio.Event()
+        try:
+            connection.add_termination_listener(lambda _: closed.set())
+            await connection.add_listener(CHANGES_CHANNEL, self._on_change)
+            self._changes += 1  # whatever was cached before may be old
+            self._listening = True
+            await closed.wait()
+        finally:
+            self._listening = False
+            await connection.close()
+
+    def _on_change(self, *_: Any) -> None:
+        self._changes += 1
+
+
+def unreachable(error: BaseException) -> bool:
+    """Whether the database is away or busy, so that the same request may succeed later."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    cause = getattr(cause, "__cause__", None) or cause
+    if isinstance(cause, sqlite3.OperationalError):
+        return cause.sqlite_errorcode & 0xFF in _SQLITE_AWAY
+    return isinstance(cause, _POSTGRES_AWAY) and not isinstance(cause, ValueError)  # a value that does not fit
+
+
+_SQLITE_AWAY = frozenset({
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+})  # fmt: skip
+_POSTGRES_AWAY = (
+    OSError,  # also TimeoutError
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.DiskFullError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InterfaceError,
+)
+
+
+async def _keep_session(_: Any) -> None:
+    """Our reads change no session state, so there is nothing to reset."""
+
+
+async def _set_codecs(connection: Any) -> None:
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(name, encoder=json.dumps, decoder=json.loads, schema="pg_catalog")

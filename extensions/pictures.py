@@ -1,0 +1,118 @@
+"""Pictures: decoded and written anew by Pillow, so that nothing of an upload but its pixels is ever served."""
+
+import asyncio
+import secrets
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+from starlette.datastructures import State
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+LARGE_SIDE = 1600  # pixels of the longer side
+SMALL_SIDE = 320
+QUALITY = 82
+EFFORT = 2  # of 0 to 6: half the time of the default 4 for the same size within 3 %
+SMALL = "_small"
+DECODERS = 2  # pictures decoded at the same time; each may take 4 bytes a pixel
+
+
+class PictureError(Exception):
+    """The file cannot be read as one of FORMATS."""
+
+
+class PictureTooLargeError(PictureError):
+    """The picture has more pixels than allowed."""
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """The names of the large and the small file, and the size of the large one in pixels."""
+
+    name: str
+    small_name: str
+    width: int
+    height: int
+
+
+class PictureStorage:
+    """A folder of pictures, one folder in it for each owner."""
+
+    def __init__(self, folder: Path, max_pixels: int) -> None:
+        self._folder = folder
+        self._max_pixels = max_pixels
+        self._decoding = asyncio.Semaphore(DECODERS)
+
+    async def save(self, owner: str, file: BinaryIO) -> StoredPicture:
+        """Decode a file and write it anew; raises PictureError. The same picture gets the same names."""
+        async with self._decoding:
+            return await asyncio.to_thread(self._save, owner, file)
+
+    def path(self, owner: str, name: str) -> Path | None:
+        """Where a picture lies, or None; `name` must be checked to be a plain file name."""
+        path = self._folder / owner / name
+        return path if path.is_file() else None
+
+    async def delete(self, owner: str, picture: str) -> None:
+        """Remove one picture of an owner."""
+        for name in (picture, _small(picture)):
+            await asyncio.to_thread((self._folder / owner / name).unlink, missing_ok=True)
+
+    async def delete_owner(self, owner: str) -> None:
+        """Remove all pictures of an owner."""
+        await asyncio.to_thread(shutil.rmtree, self._folder / owner, ignore_errors=True)
+
+    def _save(self, owner: str, file: BinaryIO) -> StoredPicture:
+        large = self._decode(file)
+        small = large.copy()
+        small.thumbnail((SMALL_SIDE, SMALL_SIDE))
+        data = _encode(large)
+        name = f"{blake2b(data, digest_size=12).hexdigest()}.webp"
+        folder = self._folder / owner
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / name, data)
+        _write(folder / _small(name), _encode(small))
+        return StoredPicture(name, _small(name), *large.size)
+
+    def _decode(self, file: BinaryIO) -> Image.Image:
+        try:
+            with Image.open(file, formats=FORMATS) as image:
+                if image.width * image.height > self._max_pixels:
+                    raise PictureTooLargeError
+                image.draft("RGB", (LARGE_SIDE, LARGE_SIDE))
+                upright = ImageOps.exif_transpose(image)
+                upright.thumbnail((LARGE_SIDE, LARGE_SIDE))
+                return upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise PictureTooLargeError from error
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError) as error:
+            raise PictureError from error
+
+
+@asynccontextmanager
+async def open_pictures(state: State) -> AsyncIterator[PictureStorage]:
+    """Offer the folder that the settings name."""
+    yield PictureStorage(state.settings.pictures_dir, state.settings.max_picture_pixels)
+
+
+def _small(name: str) -> str:
+    return name.replace(".webp", f"{SMALL}.webp")
+
+
+def _encode(image: Image.Image) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, "WEBP", quality=QUALITY, method=EFFORT)
+    return buffer.getvalue()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write so that a reader sees the whole file or none."""
+    draft = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    draft.write_bytes(data)
+    draft.replace(path)

@@ -1,0 +1,98 @@
+"""Every setting of the service, with its default; the environment overrides them as `APP_<NAME>`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+VAR = Path("var")
+MEBIBYTE = 1024 * 1024
+
+DATABASE_DRIVERS = ("sqlite+aiosqlite", "postgresql+asyncpg")
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One reason not to start: the setting, what is wrong with it, and how to mend it."""
+
+    setting: str
+    reason: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.setting}: {self.reason} → {self.mend}"
+
+
+class Settings(BaseSettings):
+    """What all environments share. Sizes are bytes, times are seconds unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="APP_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        validate_default=True,
+    )
+
+    env: Literal["development", "testing", "production"] = "development"
+    debug: bool = Field(False, description="Verbose log; never changes what a client sees.")
+    projects: Names = Field((), description="Sub-projects to run, separated by commas; empty means all.")
+
+    host: str = "127.0.0.1"
+    port: int = Field(8010, ge=0, le=65535)
+    workers: int = Field(1, ge=1, le=64)
+    grace_seconds: int = Field(20, ge=1, le=600, description="Time for requests in flight when the service stops.")
+    trusted_proxies: str = Field("127.0.0.1", description="Addresses whose X-Forwarded-… headers are believed.")
+
+    database_url: str = "sqlite+aiosqlite:///var/development.db"
+    database_pool_size: int = Field(10, ge=1, le=200, description="Connections of one worker to the database.")
+    cache_bytes: int = Field(32 * MEBIBYTE, ge=0, description="Memory of one worker for ready answers; 0 turns it off.")
+
+    secret_key: SecretStr = SecretStr("")
+    token_minutes: int = Field(60, ge=1, le=60 * 24 * 365)
+
+    log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_json: bool = False
+    log_dir: Path | None = Field(VAR / "logs", description="Folder of the dated error files; empty means none.")
+    access_log: bool = True
+
+    cors_origins: Names = Field((), description="Origins of browsers that may call, separated by commas, or *.")
+    cors_credentials: bool = False
+
+    max_body_bytes: int = Field(MEBIBYTE, ge=1024)
+    max_picture_pixels: int = Field(40_000_000, ge=1, description="Width × height of an uploaded picture.")
+    pictures_dir: Path = VAR / "pictures"
+
+    @field_validator("projects", "cors_origins", mode="before")
+    @classmethod
+    def split_names(cls, value: Any) -> Any:
+        """Read `a, b` from the environment as two names."""
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @field_validator("log_dir", mode="before")
+    @classmethod
+    def empty_is_none(cls, value: Any) -> Any:
+        """Let `APP_LOG_DIR=` turn the error files off."""
+        return None if value == "" else value
+
+    @field_validator("database_url")
+    @classmethod
+    def known_driver(cls, value: str) -> str:
+        """Refuse drivers that would block the event loop or are not tested."""
+        if value and value.partition("://")[0] not in DATABASE_DRIVERS:
+            raise ValueError(f"must begin with {' or '.join(f'{driver}://' for driver in DATABASE_DRIVERS)}")
+        return value
+
+    def problems(self) -> list[Problem]:
+        """Every reason not to start with these settings, each with its mend."""
+        if self.cors_credentials and "*" in self.cors_origins:
+            mend = "name the origins, or set APP_CORS_CREDENTIALS=false"
+            return [Problem("APP_CORS_ORIGINS", "is * together with APP_CORS_CREDENTIALS", mend)]
+        return []

@@ -1,0 +1,114 @@
+"""The only way out for failures: whatever is raised becomes the envelope with its true HTTP status."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from loguru import logger
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from utils.custom_exc import (
+    BadRequest,
+    Conflict,
+    ContentTooLarge,
+    Forbidden,
+    InternalError,
+    MethodNotAllowed,
+    NotAuthenticated,
+    NotFound,
+    NotReady,
+    PreconditionFailed,
+    PreconditionRequired,
+    ServiceError,
+    TooManyRequests,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+from utils.response_code import resp_error
+
+_BY_STATUS: Mapping[int, type[ServiceError]] = {
+    error.status_code: error
+    for error in (
+        BadRequest, NotAuthenticated, Forbidden, NotFound, MethodNotAllowed, Conflict, PreconditionFailed,
+        ContentTooLarge, UnsupportedMediaType, ValidationFailed, PreconditionRequired, TooManyRequests,
+        InternalError, NotReady,
+    )
+}  # fmt: skip
+
+
+def register_exception_handlers(app: FastAPI) -> None:
+    """Put every failure of `app` into the envelope."""
+    app.add_exception_handler(ServiceError, answer_service_error)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, answer_http_exception)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, answer_validation_error)  # type: ignore[arg-type]
+
+
+async def answer_service_error(_: Request, error: ServiceError) -> Response:
+    return _answer(error)
+
+
+async def answer_http_exception(_: Request, error: HTTPException) -> Response:
+    """Answer the errors of the framework itself, such as an unknown path."""
+    return _answer(_from_status(error.status_code, str(error.detail), error.headers))
+
+
+async def answer_validation_error(_: Request, error: RequestValidationError) -> Response:
+    """List what does not fit where; never the rejected input, it can be a password."""
+    found = [{"loc": list(item["loc"]), "message": item["msg"], "type": item["type"]} for item in error.errors()]
+    return _answer(ValidationFailed(data={"errors": found}))
+
+
+class FailureMiddleware:
+    """Answers crashes, and failures of the framework that are plain text, in the envelope.
+
+    It stands inside the CORS and request-id middleware, so that these answers carry their headers too:
+    Starlette's own handler for crashes stands outside of everything.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything through until something fails."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = replaced = False
+
+        async def send_enveloped(message: Message) -> None:
+            nonlocal started, replaced
+            if message["type"] == "http.response.start":
+                started = True
+                if replaced := _is_plain_failure(message):
+                    await _answer(_from_status(message["status"], "", None))(scope, receive, send)
+            if not replaced:
+                await send(message)
+
+        try:
+            await self.app(scope, receive, send_enveloped)
+        except Exception:
+            if started:
+                raise  # the answer is on its way; the server can only cut the connection
+            logger.exception("{} {} failed", scope["method"], scope["path"])
+            await _answer(InternalError())(scope, receive, send)
+
+
+def _is_plain_failure(start: Message) -> bool:
+    return start["status"] >= 400 and Headers(raw=start["headers"]).get("content-type", "").startswith("text/plain")
+
+
+def _from_status(status: int, detail: str, headers: Mapping[str, str] | None) -> ServiceError:
+    message = None if detail == HTTPStatus(status).phrase else detail or None
+    if known := _BY_STATUS.get(status):
+        return known(message, headers=headers)
+    error = ServiceError(message or HTTPStatus(status).phrase, headers=headers)
+    error.status_code = error.code = status
+    return error
+
+
+def _answer(error: ServiceError) -> Response:
+    headers = dict(error.headers)
+    return resp_error(error.status_code, code=error.code, message=error.message, data=error.data, headers=headers)

@@ -1,0 +1,75 @@
+"""Full-text search that treats Chinese and symbols like words.
+
+A text becomes a list of tokens: a word of letters and digits is one token; a run of Chinese characters becomes its
+overlapping pairs and its last character, so that any part of it is a sequence of tokens; a symbol is one token,
+mapped to a private-use letter because full-text engines drop punctuation. Queries are cut by the same rules.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\U00020000-\U0003fffd"
+_PARTS = re.compile(rf"(?P<cjk>[{_CJK}]+)|(?P<word>[^\W_{_CJK}]+)|(?P<symbol>\S)")
+_CJK_PAIR = re.compile(f"[{_CJK}]{{2}}")
+_PRIVATE_USE = 0xF0000
+GAP = chr(_PRIVATE_USE)  # stands between two fields, so that no phrase reaches across
+
+MAX_TERMS = 8
+MAX_WORD = 64  # characters of a word that count
+
+
+def normalize(text: str) -> str:
+    """Lower case, compatibility forms unified (full width), accents removed."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return unicodedata.normalize("NFC", "".join(char for char in decomposed if not unicodedata.combining(char)))
+
+
+def tokenize(text: str) -> list[str]:
+    """The tokens of one text, in order."""
+    tokens: list[str] = []
+    for match in _PARTS.finditer(normalize(text)):
+        part = match.group()
+        if match.lastgroup == "cjk":
+            tokens += [part[i : i + 2] for i in range(len(part))]
+        elif match.lastgroup == "word":
+            tokens.append(part[:MAX_WORD])
+        else:
+            tokens.append(chr(_PRIVATE_USE + ord(part) % 0xFFFE))
+    return tokens
+
+
+def tokenize_fields(fields: Iterable[str]) -> list[str]:
+    """The tokens of several fields with a gap between each."""
+    tokens: list[str] = []
+    for field in fields:
+        tokens += [*tokenize(field), GAP]
+    return tokens[:-1]
+
+
+def query_terms(query: str) -> list[list[str]]:
+    """The terms of a query, all of which must be found; each is a sequence of tokens, the last one a prefix."""
+    return [tokens for word in query.split()[:MAX_TERMS] if (tokens := _query_tokens(word))]
+
+
+def _query_tokens(word: str) -> list[str]:
+    tokens = tokenize(word)
+    # Of “龙井” the text “龙井茶” has the pair, but not the last character as a token of its own.
+    if len(tokens) > 1 and _CJK_PAIR.fullmatch(tokens[-2]) and tokens[-2][1] == tokens[-1]:
+        tokens.pop()
+    return tokens
+
+
+def fts5_query(query: str) -> str:
+    """The query for SQLite's FTS5; empty when nothing can be searched for."""
+    return " AND ".join('"' + " ".join(tokens) + '" *' for tokens in query_terms(query))
+
+
+def tsquery(query: str) -> str:
+    """The query for PostgreSQL, to be cast to tsquery; empty when nothing can be searched for."""
+    return " & ".join("(" + " <-> ".join(f"'{token}'" for token in tokens) + ":*)" for tokens in query_terms(query))
+
+
+def tsvector(tokens: list[str]) -> str:
+    """The tokens with their positions, to be cast to tsvector (which keeps 16,383 positions)."""
+    return " ".join(f"'{token}':{min(position, 16383)}" for position, token in enumerate(tokens, 1))

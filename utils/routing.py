@@ -1,0 +1,170 @@
+"""The route class that puts the envelope around what a route returns, on the wire and in OpenAPI."""
+
+import inspect
+import re
+from collections.abc import Callable
+from email.message import Message
+from functools import wraps
+from types import NoneType
+from typing import Any, get_type_hints
+
+from fastapi import Response, params
+from fastapi.concurrency import run_in_threadpool
+from fastapi.datastructures import DefaultPlaceholder
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from pydantic import TypeAdapter
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from utils.custom_exc import (
+    BadRequest,
+    ContentTooLarge,
+    InternalError,
+    ServiceError,
+    UnsupportedMediaType,
+    ValidationFailed,
+    errors,
+    merge_errors,
+)
+from utils.ready_answers import Recorder, answer_from, header
+from utils.response_code import SUCCESS_CODE, SUCCESS_MESSAGE, Envelope
+
+Endpoint = Callable[..., Any]
+
+_BEFORE_DATA = f'{{"code":{SUCCESS_CODE},"message":"{SUCCESS_MESSAGE}","data":'.encode()
+_AFTER_DATA = b"}"
+
+
+class EnvelopeRoute(APIRoute):
+    """Answers `{"code": 200, "message": "Success", "data": T}` for a route annotated `-> T`.
+
+    The result is trusted to be what the annotation says and is written to bytes once. Routes that return a
+    `Response`, stream, or answer without a body (`-> None`) are left as they are.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Endpoint,
+        *,
+        responses: dict[int | str, dict[str, Any]] | None = None,
+        **options: Any,
+    ) -> None:
+        if not hasattr(endpoint, "enveloped"):
+            result = _result_type(path, endpoint)
+            if result is not None and isinstance(options.get("response_class"), DefaultPlaceholder | NoneType):
+                endpoint = _enveloped(endpoint, TypeAdapter(result), options.get("status_code") or 200)
+                options["response_model"] = Envelope[result]  # type: ignore[valid-type]
+            else:
+                options["response_model"] = None
+        super().__init__(path, endpoint, responses=responses, **options)
+        self.body_types = _body_types(self)
+        self.is_cached = getattr(endpoint, "is_cached", False)
+        self.responses = merge_errors(errors(*self._errors_of_any_route()), responses or {})
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what needs no route: 415 before a body is read, ready answers, 304."""
+        if self.body_types and scope["method"] in (self.methods or ()):
+            _check_content_type(Headers(scope=scope), self.body_types)
+        if scope["method"] != "GET":
+            await super().handle(scope, receive, send)
+        elif self.is_cached:
+            await answer_from(scope["app"].state.cache, scope, receive, send, super().handle)
+        elif if_none_match := header(scope, b"if-none-match"):
+            await super().handle(scope, receive, Recorder(send, if_none_match).send)
+        else:
+            await super().handle(scope, receive, send)
+
+    def _errors_of_any_route(self) -> list[type[ServiceError]]:
+        found: list[type[ServiceError]] = [InternalError]
+        if self.body_field:
+            found += [BadRequest, ContentTooLarge, UnsupportedMediaType, ValidationFailed]
+        elif _takes_input(self.dependant):
+            found.append(ValidationFailed)
+        return found
+
+
+def cached(endpoint: Endpoint) -> Endpoint:
+    """Mark a GET route whose answer depends on nothing but its URL and the database: it is kept while data stays.
+
+    Put it under the router's decorator; the sub-project must require `open_cache`.
+    """
+    endpoint.is_cached = True  # type: ignore[attr-defined]
+    return endpoint
+
+
+def _result_type(path: str, endpoint: Endpoint) -> Any:
+    """Return the annotated result, or None where nothing is to be put into an envelope."""
+    hints = get_type_hints(endpoint, include_extras=True)
+    if "return" not in hints:
+        raise TypeError(
+            f"The route {endpoint.__qualname__} ({path}) needs a return annotation: it is the response model."
+        )
+    result = hints["return"]
+    is_generator = inspect.isgeneratorfunction(endpoint) or inspect.isasyncgenfunction(endpoint)
+    if result is NoneType or is_generator or (isinstance(result, type) and issubclass(result, Response)):
+        return None
+    return result
+
+
+def _enveloped(endpoint: Endpoint, adapter: TypeAdapter[Any], status_code: int) -> Endpoint:
+    """Wrap a route so that it answers with its result in the envelope; headers set on `Response` are kept.
+
+    FastAPI sees a finished response and skips its own validation and encoding of the result.
+    """
+    signature = inspect.signature(endpoint)
+    answer_parameter = inspect.Parameter("answer_", inspect.Parameter.KEYWORD_ONLY, annotation=Response)
+    is_async = inspect.iscoroutinefunction(endpoint)
+    given = next((name for name, p in signature.parameters.items() if p.annotation is Response), None)
+
+    @wraps(endpoint)
+    async def route(**values: Any) -> Response:
+        answer: Response = values[given] if given else values.pop("answer_")
+        result = await endpoint(**values) if is_async else await run_in_threadpool(endpoint, **values)
+        if isinstance(result, Response):
+            return result
+        body = _BEFORE_DATA + adapter.dump_json(result, warnings="error") + _AFTER_DATA
+        response = Response(body, answer.status_code or status_code, media_type="application/json")
+        response.raw_headers.extend(answer.raw_headers)
+        return response
+
+    parameters = list(signature.parameters.values())
+    route.__signature__ = signature.replace(parameters=parameters if given else [*parameters, answer_parameter])  # type: ignore[attr-defined]
+    route.enveloped = True  # type: ignore[attr-defined]
+    return route
+
+
+def _body_types(route: APIRoute) -> frozenset[str]:
+    """The content types that the route's body may have; empty when it takes none."""
+    if route.body_field is None:
+        return frozenset()
+    info = route.body_field.field_info
+    if isinstance(info, params.File):
+        return frozenset({"multipart/form-data"})
+    if isinstance(info, params.Form):
+        return frozenset({"multipart/form-data", "application/x-www-form-urlencoded"})
+    return frozenset({"application/json"})
+
+
+def _check_content_type(headers: Headers, allowed: frozenset[str]) -> None:
+    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+        return
+    message = Message()
+    message["content-type"] = headers.get("content-type", "")
+    found = message.get_content_type() if headers.get("content-type") else ""
+    if re.fullmatch(r"application/[^/]+\+json", found):
+        found = "application/json"
+    if found not in allowed:
+        given = f"not as {found}" if found else "and say so in Content-Type"
+        raise UnsupportedMediaType(f"Send the body as {' or '.join(sorted(allowed))}, {given}.")
+
+
+def _takes_input(dependant: Dependant) -> bool:
+    return bool(
+        dependant.path_params
+        or dependant.query_params
+        or dependant.header_params
+        or dependant.cookie_params
+        or any(_takes_input(child) for child in dependant.dependencies)
+    )
