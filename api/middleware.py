@@ -46,10 +46,8 @@ class RequestMiddleware:
         except BaseException:
             exchange.finish(exchange.crashed)
             raise
-        else:
-            exchange.finish(exchange.crashed)  # unless it has answered
-        finally:
-            request_id.reset(token)
+        exchange.finish(exchange.crashed)  # unless it has answered
+        request_id.reset(token)  # not after an exception: the server that logs it next shall know the id
 
     def complete(self, headers: Iterable[Header], id_: str) -> list[Header]:
         """The answer's headers and ours; an answer's own security header wins, its request id does not."""
@@ -68,15 +66,13 @@ class Exchange:
     `send` of both kinds is no coroutine itself: it passes on what the server's `send` returns and so adds no layer.
     """
 
-    cancelled = CLIENT_GONE
-    crashed = 500
-
     def __init__(self, middleware: RequestMiddleware, scope: Scope, receive: Receive, send: Send, id_: str) -> None:
         self._middleware = middleware
         self._scope = scope
         self._receive = receive
         self._send = send
         self._id = id_
+        self.cancelled, self.crashed = CLIENT_GONE, 500
         self._started = perf_counter()
         self._status = 0
         self._size = 0

@@ -1,6 +1,7 @@
 import asyncio
 import io
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -134,6 +135,7 @@ async def test_the_request_id_is_known_inside_and_forgotten_after(log: Log) -> N
         logger.info("inside")
         await answer()(scope, receive, send)
 
+    request_id.set(NO_REQUEST)
     await call(app, http_scope(headers=[(b"x-request-id", b"abc")], state={"shared": 1}))
     assert request_id.get() == NO_REQUEST
     assert [(line["request_id"], line["message"].split()[0]) for line in log.lines()] == [
@@ -196,6 +198,24 @@ async def test_an_escaping_exception_is_500_and_goes_on(log: Log) -> None:
     with pytest.raises(LookupError):
         await call(app, http_scope(raw_path=b"/"))
     assert log.facts() == [("GET", "/", 500, 0, "192.0.2.1")]
+
+
+@pytest.mark.anyio
+async def test_a_server_that_logs_the_exception_knows_the_request_id(log: Log) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise LookupError
+
+    async def serve() -> None:
+        try:
+            await call(app, http_scope(headers=[(b"x-request-id", b"abc")]))
+        except LookupError:
+            logging.getLogger("uvicorn.error").exception("Exception in ASGI application\n")
+
+    await asyncio.create_task(serve())
+    assert [(line["logger"], line["request_id"]) for line in log.lines()] == [
+        ("access", "abc"),
+        ("uvicorn.error", "abc"),
+    ]
 
 
 @pytest.mark.anyio
