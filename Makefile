@@ -68,7 +68,7 @@ check: lint types  ## lint and types
 lint: $(DEV_PACKAGES)  ## Style, formatting, import direction, lock in step with Pipfile
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(PY) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --cache-dir .cache/import-linter
+	@$(PY) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-logo --cache-dir .cache/import-linter
 	@$(PY) .ci/lock.py --verify
 
 .PHONY: types
