@@ -24,24 +24,26 @@ HERE = Path(__file__).parent
 STATIC = HERE / "static"
 METHODS = ("get", "post", "put", "patch", "delete")
 
-# Nothing inline, nothing from elsewhere. Swagger UI draws its icons from data: addresses. ReDoc has an icon font in
-# one, and makes empty <style> elements which it fills through the CSSOM: the hash is the one of the empty string.
+# Nothing inline, nothing from elsewhere. Swagger UI draws its icons from data: addresses, and pictures that an
+# operation answers with from blob: ones. ReDoc has an icon font in a data: address and makes empty <style> elements,
+# which it fills through the CSSOM: the hash is the one of the empty string.
 NOTHING_ELSE = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 POLICY = f"{NOTHING_ELSE}; script-src 'self'; connect-src 'self'"
 HOME_POLICY = f"{POLICY}; style-src 'self'; img-src 'self'"
-DOCS_POLICY = f"{POLICY}; style-src 'self'; img-src 'self' data:"
+DOCS_POLICY = f"{POLICY}; style-src 'self'; img-src 'self' data: blob:"
 EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 REDOC_POLICY = f"{POLICY}; style-src 'self' {EMPTY_STYLE}; img-src 'self' data:; font-src data:"
 
 # The repeated pieces of the landing page. Markup.format() escapes whatever is put in.
 PAGE_LINK = Markup('<a class="card" href="{root}{path}"><b>{summary}</b><span>{path}</span></a>')
 PROJECT = Markup("<li><b>{name}</b> <span>{text}</span></li>")
-GROUP = Markup('<section class="group"><h3>{owner} <small>{tag}</small></h3><ul>{lines}</ul></section>')
+NO_PROJECT = Markup("<li>None runs here.</li>")
+GROUP = Markup('<section class="group"><h3>{name} <small>{tag}</small></h3><ul>{lines}</ul></section>')
 LINE = Markup(
     '<li><a href="{root}/docs{anchor}"><code class="method {method}">{method}</code><code class="path">{path}</code>'
     "<span>{summary}</span>{lock}</a></li>"
 )
-LOCK = Markup('<i class="lock" title="needs an access token" aria-label="needs an access token">🔒</i>')
+LOCK = Markup('<i class="lock" title="needs an access token">token</i>')
 
 # Some systems register .js as text/plain, and a browser told not to sniff then refuses to run it.
 mimetypes.add_type("text/javascript", ".js")
@@ -179,7 +181,7 @@ def _home_values(request: Request, projects: Mapping[str, str]) -> dict[str, Any
         "first_path": f"{root}{first}",
         "command": f"curl {shlex.quote(str(request.base_url).rstrip('/') + first)}",
         "pages": _join(PAGE_LINK.format(root=root, **page._asdict()) for page in operations if page.is_page),
-        "projects": _join(PROJECT.format(name=name, text=text) for name, text in projects.items()),
+        "projects": _join(PROJECT.format(name=name, text=text) for name, text in projects.items()) or NO_PROJECT,
         "groups": _groups(operations, root, projects),
     }
 
@@ -201,8 +203,8 @@ def _groups(operations: Iterable[Operation], root: str, projects: Mapping[str, s
     rank = {name: place for place, name in enumerate([*projects, ""])}
     return _join(
         GROUP.format(
-            owner=owner,
-            tag=tag,
+            name=owner or tag,
+            tag=tag if owner else "",
             lines=_join(LINE.format(root=root, lock=LOCK if o.secured else "", **o._asdict()) for o in members),
         )
         for (owner, tag), members in sorted(groups.items(), key=lambda group: rank[group[0][0]])

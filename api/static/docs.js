@@ -6,12 +6,29 @@ function followColorScheme() {
   document.documentElement.classList.toggle("dark-mode", dark.matches);
 }
 
+// Swagger UI takes a `_` in the address for a space written as it was in old days, opens another operation's key
+// besides and logs an error. Our operation ids have `_`, so the address is read here, as it is.
+function openLinked({ layoutActions, layoutSelectors }, hash) {
+  if (!hash) return;
+  const key = layoutSelectors.isShownKeyFromUrlHashArray(hash.replace(/^#!?\/?/, "").split("/"));
+  const [kind, tag] = key;
+  if (kind === "operations") layoutActions.show(layoutSelectors.isShownKeyFromUrlHashArray([tag]), true);
+  layoutActions.show(key, true);
+  layoutActions.scrollTo(key);
+  layoutActions.scrollToVirtualizedOperation(key);
+}
+
+const DeepLinks = {
+  statePlugins: { layout: { wrapActions: { parseDeepLinkHash: (_, system) => (hash) => openLinked(system, hash) } } },
+};
+
 followColorScheme();
 dark.addEventListener("change", followColorScheme);
 
 SwaggerUIBundle({
   domNode: place,
   url: place.dataset.openapiUrl,
+  plugins: [DeepLinks],
   deepLinking: true,
   displayRequestDuration: true,
   filter: true,

@@ -22,14 +22,22 @@ function offerCopy() {
   });
 }
 
+function showAnswer(caption, text) {
+  const figure = element("answer");
+  figure.querySelector("figcaption").textContent = caption;
+  figure.querySelector("pre").textContent = text;
+  figure.hidden = false;
+}
+
 async function send(url) {
   const started = performance.now();
-  const answer = await fetch(url, { headers: { Accept: "application/json" } });
-  const text = JSON.stringify(await answer.json(), null, 2);
-  const milliseconds = Math.round(performance.now() - started);
-  element("answer").querySelector("figcaption").textContent = `HTTP ${answer.status} · ${milliseconds} ms`;
-  element("answer").querySelector("pre").textContent = text;
-  element("answer").hidden = false;
+  try {
+    const answer = await fetch(url, { headers: { Accept: "application/json" } });
+    const text = JSON.stringify(await answer.json(), null, 2);
+    showAnswer(`HTTP ${answer.status} · ${Math.round(performance.now() - started)} ms`, text);
+  } catch (error) {
+    showAnswer("No answer", error.message);
+  }
 }
 
 function offerSend() {

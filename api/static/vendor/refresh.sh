@@ -33,7 +33,7 @@ seal
 
 vendor "${2:-redoc@latest}" bundles/redoc.standalone.js LICENSE
 # Its footer loads a logo from another host: the same word, drawn on the spot, takes the logo's place.
-logo='<svg xmlns="http://www.w3.org/2000/svg" width="46" height="14"><text y="11" font-family="sans-serif" font-size="11" fill="#0044d4">Redocly</text></svg>'
+logo='<svg xmlns="http://www.w3.org/2000/svg" width="46" height="14"><text y="11" font-family="sans-serif" font-size="11" fill="#4f7df3">Redocly</text></svg>'
 uri="data:image/svg+xml;base64,$(printf %s "$logo" | base64 | tr -d '\n')"
 notes="$notes
 # changed by us: https://cdn.redoc.ly/redoc/logo-mini*.svg became a data: address; nothing else"
