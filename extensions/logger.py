@@ -36,8 +36,8 @@ BATCH_CHARACTERS = 4096  # PIPE_BUF: workers that share a pipe cannot tear a wri
 
 SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "gunicorn.error")
 ACCESS_LOGGERS = ("uvicorn.access", "gunicorn.access")  # we write our own access lines
-# At DEBUG they write frames, statements and headers with their values; uvicorn with no level of its own traces.
-TALKATIVE_LOGGERS = ("uvicorn.error", "websockets", "aiosqlite", "httpcore")
+# At DEBUG they write frames, statements and headers with their values, or noise; uvicorn without a level traces.
+TALKATIVE_LOGGERS = ("uvicorn.error", "websockets", "aiosqlite", "httpcore", "asyncio", "PIL")
 
 
 class Console:
