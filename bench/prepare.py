@@ -23,8 +23,8 @@ Record = dict[str, Any]
 
 
 def prepare(database: Database, goods: int) -> None:
-    """Make the tables with the service's own migrations and fill them."""
-    _migrate(database)
+    """Make the tables and fill them."""
+    migrate(database)
     tables = {CategoryRow: categories(), GoodsRow: map(record, range(1, goods + 1))}
     for row, records in tables.items():
         table = cast(Table, row.__table__)
@@ -36,7 +36,8 @@ def prepare(database: Database, goods: int) -> None:
     _settle(database)
 
 
-def _migrate(database: Database) -> None:
+def migrate(database: Database) -> None:
+    """Make the tables, with the service's own command."""
     command = [sys.executable, "main.py", "migrate"]
     environment = shop_environment(database)
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -68,7 +69,7 @@ def record(number: int) -> Record:
         "on_sale": True,
         "attributes": good.attributes,
         "pictures": [],
-        "search": tokenize_fields((good.sku, good.name, good.description)),
+        "search": tokenize_fields((good.name, good.sku, good.description, good.category, *good.attributes.values())),
         "created_at": good.created_at,
         "updated_at": good.created_at,
     }

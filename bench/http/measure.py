@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.http.load import LoadError, run_load
+from bench.http.load import CONNECTIONS, Load, LoadError, run_load
 from bench.http.server import Server
 
 WARM_UP_SECONDS = 2
@@ -32,18 +32,27 @@ class Runner:
     """What the load script gets, when so many requests were sent before."""
     check: Callable[[], int]
     """Ask once, compare the whole answer, return the length of its body."""
+    connections: int = CONNECTIONS
     sent: int = 0
     length: int = 0
     samples: list[Sample] = field(default_factory=list)
 
+    def warm_up(self) -> None:
+        self.sent += self._load(WARM_UP_SECONDS).requests
+
     def burst(self, seconds: int) -> Sample:
         before = self.server.cpu_seconds()
-        load = run_load(self.server.name, self.server.origin, seconds, self.arguments(self.sent))
+        load = self._load(seconds)
         used = self.server.cpu_seconds() - before
         self.sent += load.requests
+        if not load.requests:
+            raise LoadError(f"{self.server.name}: no answer in {seconds} s; give it more --seconds")
         if load.bytes_each < SHORTEST_SHARE * self.length:
             raise LoadError(f"{self.server.name}: {load.bytes_each:.0f} bytes an answer, checked {self.length}")
         return Sample(load.rate, load.p50, load.p99, 1e6 * used / load.requests, load.requests)
+
+    def _load(self, seconds: int) -> Load:
+        return run_load(self.server.name, self.server.origin, seconds, self.arguments(self.sent), self.connections)
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,7 @@ def compare(part: str, case: str, runners: Sequence[Runner], rounds: int, second
     """Check and warm up every server, then load them in turn, forwards and backwards, A B C C B A."""
     for runner in runners:
         runner.length = runner.check()
-        runner.burst(WARM_UP_SECONDS)
+        runner.warm_up()
     for number in range(rounds):
         for runner in runners if number % 2 == 0 else reversed(runners):
             runner.samples.append(runner.burst(seconds))

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.databases import Database
+from bench.databases import Database, sqlite_database
 from bench.http import cases
 from bench.http.cases import Case, Question
 from bench.http.contestants import ENVELOPE, SHOP, Contestant, Place
@@ -16,6 +16,7 @@ from bench.http.models import ONE, PAGE
 from bench.http.ours import admin_token, cursor_before
 from bench.http.report import BASE
 from bench.http.server import Answer, Server
+from bench.prepare import migrate
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,13 @@ class Options:
 def envelope_part(rows: list[Row], work: Path, core: int, options: Options) -> None:
     """Fixed answers without a database: what the envelope costs, alone and with everything around it."""
     answers = {"one": ONE.model_dump(mode="json"), "page": PAGE.model_dump(mode="json")}
-    place = Place(work, core, bodies=work)
     for name, data in answers.items():
         text = json.dumps({"code": 200, "message": "Success", "data": data}, ensure_ascii=False, separators=(",", ":"))
         (work / f"{name}.json").write_text(text)
     with ExitStack() as stack:
-        started = start(stack, ENVELOPE, place, options)
+        database = stack.enter_context(sqlite_database(work))
+        migrate(database)  # the whole service wants one, even if nobody asks it
+        started = start(stack, ENVELOPE, Place(work, core, database, bodies=work), options)
         for case, data in answers.items():
             if options.wants(case, answers):
                 path = f"/fixed/{case}"
@@ -107,7 +109,7 @@ def _runner(case: Case, who: Contestant, server: Server, folder: Path) -> Runner
             check,
         )
     paths = [question.path for question in questions]
-    return Runner(server, read_arguments(paths, folder / f"{who.name}-{case.name}.txt"), check)
+    return Runner(server, read_arguments(paths, folder / f"{who.name}-{case.name}.txt"), check, case.connections)
 
 
 def _token(who: Contestant) -> str:

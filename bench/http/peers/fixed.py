@@ -3,8 +3,11 @@
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.routing import APIRoute
 
+from api import create_app
 from bench.http.models import ONE, PAGE, Goods, GoodsPage
 from bench.http.peers.seed_response import resp_200
+from extensions.logger import configure_logging
+from settings import get_settings
 from utils.routing import EnvelopeRoute
 
 
@@ -33,6 +36,15 @@ def make_plain() -> FastAPI:
 def make_route() -> FastAPI:
     """Our route class and nothing else."""
     app = FastAPI()
+    app.include_router(typed_router(EnvelopeRoute))
+    return app
+
+
+def make_service() -> FastAPI:
+    """The whole service, with these two routes added: request id, access log, security headers, failures."""
+    settings = get_settings()
+    configure_logging(settings)
+    app = create_app(settings)
     app.include_router(typed_router(EnvelopeRoute))
     return app
 
