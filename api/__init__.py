@@ -12,8 +12,10 @@ from starlette.middleware.cors import CORSMiddleware
 from api import health, pages
 from api.middleware import RequestMiddleware
 from api.projects import find_projects, open_resources
+from extensions.logger import close_logging
 from settings import Settings, get_settings
 from utils.exception_handlers import FailureMiddleware, register_exception_handlers
+from utils.routing import mount_flat
 
 VERSION = "0.1.0"
 TITLE = "myFastAPI"
@@ -50,7 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     pages.mount_pages(app, {project.name: project.summary for project in projects})
     for project in projects:
-        app.include_router(project.router, max_body_size=settings.max_body_bytes)
+        mount_flat(app, project.router, max_body_size=settings.max_body_bytes)
     return app
 
 
@@ -60,6 +62,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         for problem in await health.schema_problems(app.state):
             logger.warning(problem)
         yield
+    close_logging()
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -8,13 +8,14 @@ from functools import wraps
 from types import NoneType
 from typing import Any, get_type_hints
 
-from fastapi import Response, params
+from fastapi import APIRouter, FastAPI, Response, params
 from fastapi.concurrency import run_in_threadpool
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from pydantic import TypeAdapter
 from starlette.datastructures import Headers
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from utils.custom_exc import (
@@ -34,6 +35,10 @@ Endpoint = Callable[..., Any]
 
 _BEFORE_DATA = f'{{"code":{SUCCESS_CODE},"message":"{SUCCESS_MESSAGE}","data":'.encode()
 _AFTER_DATA = b"}"
+
+_ROUTE_OPTIONS = inspect.signature(APIRouter.add_api_route).parameters.keys() - {
+    "self", "path", "endpoint", "route_class_override", "form_limits", "max_body_size",
+}  # fmt: skip
 
 
 class EnvelopeRoute(APIRoute):
@@ -59,9 +64,16 @@ class EnvelopeRoute(APIRoute):
             else:
                 options["response_model"] = None
         super().__init__(path, endpoint, responses=responses, **options)
+        self._fixed_part = path.partition("{")[0]
         self.body_types = _body_types(self)
         self.is_cached = getattr(endpoint, "is_cached", False)
         self.responses = merge_errors(errors(*self._errors_of_any_route()), responses or {})
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Look at the part before the first parameter before trying the whole pattern: most routes end here."""
+        if not scope["path"].startswith(self._fixed_part) and not scope.get("root_path"):
+            return Match.NONE, {}
+        return super().matches(scope)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what needs no route: 415 before a body is read, ready answers, 304."""
@@ -83,6 +95,26 @@ class EnvelopeRoute(APIRoute):
         elif _takes_input(self.dependant):
             found.append(ValidationFailed)
         return found
+
+
+def mount_flat(app: FastAPI, router: APIRouter, *, max_body_size: int) -> None:
+    """Mount all routes of `router`, and of the routers in it, side by side on `app`.
+
+    `include_router` keeps the tree and walks it twice at every level for every request (17 µs for two levels).
+    """
+    for context in iter_route_contexts(router.routes):
+        if isinstance(context.original_route, APIRoute):
+            options = {name: getattr(context, name) for name in _ROUTE_OPTIONS}
+            options["form_limits"] = context.original_route.form_limits
+            options["max_body_size"] = max_body_size if context.max_body_size is None else context.max_body_size
+            route_class = type(context.original_route)
+            app.router.add_api_route(context.path, context.endpoint, route_class_override=route_class, **options)
+        elif isinstance(context.original_route, APIWebSocketRoute):
+            app.router.add_api_websocket_route(
+                context.path, context.endpoint, context.name, dependencies=context.dependencies
+            )
+        else:
+            raise TypeError(f"{context.path}: a sub-project has API routes and WebSocket routes only")
 
 
 def cached(endpoint: Endpoint) -> Endpoint:
