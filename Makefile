@@ -88,6 +88,10 @@ bench: $(BENCH_PACKAGES)  ## Measure requests per second against the peers (see 
 lock: $(TOOLS)  ## Lock the newest packages that Pipfile allows, naming no package index
 	@$(PY) .ci/lock.py
 
+.PHONY: vendor
+vendor:  ## Fetch the newest Swagger UI and ReDoc into api/static/vendor (needs npm)
+	@api/static/vendor/refresh.sh
+
 .PHONY: install
 install: $(DEV_PACKAGES)  ## Only make .venv, with everything in it
 

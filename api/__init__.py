@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -11,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from api import health, pages
 from api.middleware import RequestMiddleware
+from api.openapi import tidy_openapi
 from api.projects import find_projects, open_resources
 from extensions.logger import close_logging
 from settings import Settings, get_settings
@@ -49,10 +51,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.projects = projects
     register_exception_handlers(app)
-    app.include_router(health.router)
+    mount_flat(app, health.router)
     pages.mount_pages(app, {project.name: project.summary for project in projects})
     for project in projects:
         mount_flat(app, project.router, max_body_size=settings.max_body_bytes)
+    app.openapi = partial(tidy_openapi, app.openapi)  # type: ignore[method-assign]
     return app
 
 

@@ -18,7 +18,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import Scope
 
 from utils.response_code import Envelope, resp_200
-from utils.routing import EnvelopeRoute
+from utils.routing import EnvelopeRoute, mount_flat
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -104,8 +104,7 @@ def mount_pages(app: FastAPI, projects: Mapping[str, str]) -> None:
         summary="The service and its sub-projects",
         responses={200: {"model": Envelope[ServiceInfo], "content": {"text/html": {"schema": {"type": "string"}}}}},
     )
-    router.add_api_route("/", show_service, methods=["HEAD"], include_in_schema=False)
-    app.include_router(router)
+    mount_flat(app, router)
     app.add_route("/docs", _viewer("docs.html", DOCS_POLICY, "swagger-ui-dist"), include_in_schema=False)
     app.add_route("/redoc", _viewer("redoc.html", REDOC_POLICY, "redoc"), include_in_schema=False)
     app.add_route("/favicon.ico", show_favicon, include_in_schema=False)

@@ -37,6 +37,7 @@ BATCH_CHARACTERS = 4096  # PIPE_BUF: workers that share a pipe cannot tear a wri
 SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "gunicorn.error")
 ACCESS_LOGGERS = ("uvicorn.access", "gunicorn.access")  # we write our own access lines
 # At DEBUG they write frames, statements and headers with their values, or noise; uvicorn without a level traces.
+QUIET_LOGGERS = ("alembic",)  # tells of every connection at INFO
 TALKATIVE_LOGGERS = ("uvicorn.error", "websockets", "aiosqlite", "httpcore", "asyncio", "PIL")
 
 
@@ -232,6 +233,8 @@ def _intercept(level: int) -> None:
         access.handlers, access.propagate = [], False
     for name in TALKATIVE_LOGGERS:
         logging.getLogger(name).setLevel(max(level, logging.INFO))
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
     server = logging.getLogger("uvicorn.error")
     server.removeFilter(_is_news)
     server.addFilter(_is_news)

@@ -55,6 +55,6 @@ class Migrations:
         config = Config()
         config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
         config.set_main_option("version_locations", str(self.folder).replace("%", "%%"))
-        config.set_main_option("version_path_separator", "newline")
+        config.set_main_option("path_separator", "newline")
         config.attributes.update(connection=connection, metadata=self.metadata, version_table=self.version_table)
         return config

@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from loguru import logger
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from utils.custom_exc import (
@@ -50,9 +51,12 @@ async def answer_service_error(_: Request, error: ServiceError) -> Response:
     return _answer(error)
 
 
-async def answer_http_exception(_: Request, error: HTTPException) -> Response:
+async def answer_http_exception(request: Request, error: HTTPException) -> Response:
     """Answer the errors of the framework itself, such as an unknown path."""
-    return _answer(_from_status(error.status_code, str(error.detail), error.headers))
+    headers = error.headers
+    if error.status_code == MethodNotAllowed.status_code:
+        headers = {"Allow": ", ".join(sorted(_allowed_methods(request)))}
+    return _answer(_from_status(error.status_code, str(error.detail), headers))
 
 
 async def answer_validation_error(_: Request, error: RequestValidationError) -> Response:
@@ -94,6 +98,13 @@ class FailureMiddleware:
                 raise  # the answer is on its way; the server can only cut the connection
             logger.exception("{} {} failed", scope["method"], scope["path"])
             await _answer(InternalError())(scope, receive, send)
+
+
+def _allowed_methods(request: Request) -> set[str]:
+    """The methods of all routes at this path; the framework names those of the first one only."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    allowed = {method for route in routes for method in getattr(route, "methods", None) or ()}
+    return allowed | {"HEAD"} if "GET" in allowed else allowed
 
 
 def _is_plain_failure(start: Message) -> bool:

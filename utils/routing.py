@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from email.message import Message
 from functools import wraps
 from types import NoneType
@@ -73,10 +73,15 @@ class EnvelopeRoute(APIRoute):
         """Look at the part before the first parameter before trying the whole pattern: most routes end here."""
         if not scope["path"].startswith(self._fixed_part) and not scope.get("root_path"):
             return Match.NONE, {}
-        return super().matches(scope)
+        match, child_scope = super().matches(scope)
+        if match is Match.PARTIAL and self._answers_head(scope):
+            match = Match.FULL
+        return match, child_scope
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer what needs no route: 415 before a body is read, ready answers, 304."""
+        """Answer what needs no route: 415 before a body is read, ready answers, 304. HEAD is GET without the body."""
+        if self._answers_head(scope):
+            scope = {**scope, "method": "GET"}  # a copy: the server must still see HEAD, it drops the body
         if self.body_types and scope["method"] in (self.methods or ()):
             _check_content_type(Headers(scope=scope), self.body_types)
         if scope["method"] != "GET":
@@ -88,6 +93,9 @@ class EnvelopeRoute(APIRoute):
         else:
             await super().handle(scope, receive, send)
 
+    def _answers_head(self, scope: Scope) -> bool:
+        return scope["type"] == "http" and scope["method"] == "HEAD" and "GET" in (self.methods or ())
+
     def _errors_of_any_route(self) -> list[type[ServiceError]]:
         found: list[type[ServiceError]] = [InternalError]
         if self.body_field:
@@ -97,12 +105,13 @@ class EnvelopeRoute(APIRoute):
         return found
 
 
-def mount_flat(app: FastAPI, router: APIRouter, *, max_body_size: int) -> None:
+def mount_flat(app: FastAPI, router: APIRouter, *, max_body_size: int | None = None) -> None:
     """Mount all routes of `router`, and of the routers in it, side by side on `app`.
 
     `include_router` keeps the tree and walks it twice at every level for every request (17 µs for two levels).
     """
-    for context in iter_route_contexts(router.routes):
+    contexts: Iterable[Any] = iter_route_contexts(router.routes)
+    for context in contexts:
         if isinstance(context.original_route, APIRoute):
             options = {name: getattr(context, name) for name in _ROUTE_OPTIONS}
             options["form_limits"] = context.original_route.form_limits
