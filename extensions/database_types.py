@@ -1,11 +1,13 @@
 """Column types that mean the same on SQLite and PostgreSQL."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, String, Text, TypeDecorator
-from sqlalchemy.dialects.postgresql import TSVECTOR
+from pydantic_core import from_json
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, String, Text, TypeDecorator
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.types import TypeEngine
 
 from utils.full_text import tsvector
@@ -41,10 +43,27 @@ class UtcDateTime(TypeDecorator[datetime]):
         utc = value.astimezone(UTC)
         return utc.isoformat(timespec="microseconds") if dialect.name == "sqlite" else utc
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return datetime.fromisoformat(value) if isinstance(value, str) else value
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """Read without a layer of our own: this runs for every row of every list."""
+        return _or_none(datetime.fromisoformat) if dialect.name == "sqlite" else None
+
+
+class JsonDocument(TypeDecorator[Any]):
+    """JSON: jsonb on PostgreSQL, text on SQLite."""
+
+    impl = JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(JSONB() if dialect.name == "postgresql" else JSON())
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """Read without a layer of our own: this runs for every row of every list."""
+        return _or_none(from_json) if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
+
+def _or_none(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else read(value)
 
 
 class SearchTokens(TypeDecorator[list[str]]):

@@ -4,11 +4,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Identity, Index, Integer, MetaData, String, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from extensions.database_types import MoneyCents, SearchTokens, UtcDateTime
+from extensions.database_types import JsonDocument, MoneyCents, SearchTokens, UtcDateTime
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -19,7 +18,6 @@ NAMING = {
 }
 
 BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows itself only in an INTEGER
-Json = JSON().with_variant(JSONB, "postgresql")
 
 
 class Base(DeclarativeBase):
@@ -69,8 +67,8 @@ class GoodsRow(Base):
     stock: Mapped[int] = mapped_column(Integer)
     sales: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     on_sale: Mapped[bool] = mapped_column(default=True)
-    attributes: Mapped[dict[str, str]] = mapped_column(Json)
-    pictures: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    attributes: Mapped[dict[str, str]] = mapped_column(JsonDocument)
+    pictures: Mapped[list[dict[str, Any]]] = mapped_column(JsonDocument)
     search: Mapped[list[str]] = mapped_column(SearchTokens)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -4,9 +4,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 
-from utils.fields import MAX_ID, MONEY_PATTERN, Money, PlainText, write_money
+from utils.fields import MAX_ID, MONEY_PATTERN, Money, PlainText
 
 MAX_STOCK = 1_000_000_000
 MAX_ATTRIBUTES = 50
@@ -23,11 +23,8 @@ Attributes = Annotated[
     ],
     Field(max_length=MAX_ATTRIBUTES, examples=[{"colour": "白色 White"}]),
 ]
-Price = Annotated[
-    Decimal,
-    PlainSerializer(write_money, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": MONEY_PATTERN, "examples": ["199.00"]}),
-]
+# Written as it is: whoever makes a price gives it two digits (`utils.fields.parse_money`, the column type).
+Price = Annotated[Decimal, WithJsonSchema({"type": "string", "pattern": MONEY_PATTERN, "examples": ["199.00"]})]
 
 
 class Picture(BaseModel):
