@@ -32,6 +32,21 @@ class Options:
         return name in self.only or self.only.isdisjoint(known)
 
 
+@dataclass(frozen=True)
+class Started:
+    """One way that runs, with its own database if it has one."""
+
+    who: Contestant
+    server: Server
+    database: Database | None
+
+    def has_created(self, sent: int) -> None:
+        """Every create that was answered must be a row now."""
+        found = self.database.count("shopdemo_goods") if self.database else cases.GOODS + sent
+        if found < cases.GOODS + sent:
+            raise LoadError(f"{self.who.name}: {sent} creates, but only {found} goods are there")
+
+
 def envelope_part(rows: list[Row], work: Path, core: int, options: Options) -> None:
     """Fixed answers without a database: what the envelope costs, alone and with everything around it."""
     answers = {"one": ONE.model_dump(mode="json"), "page": PAGE.model_dump(mode="json")}
@@ -46,13 +61,11 @@ def envelope_part(rows: list[Row], work: Path, core: int, options: Options) -> N
             if options.wants(case, answers):
                 path = f"/fixed/{case}"
                 arguments = read_arguments([path], work / f"fixed-{case}.txt")
-                runners = [Runner(server, arguments, _same(who, server, path, data)) for who, server in started]
+                runners = [Runner(one.server, arguments, _same(one.who, one.server, path, data)) for one in started]
                 rows += compare("envelope", case, runners, options.rounds, options.seconds)
 
 
-def start(
-    stack: ExitStack, contestants: Sequence[Contestant], place: Place, options: Options
-) -> list[tuple[Contestant, Server]]:
+def start(stack: ExitStack, contestants: Sequence[Contestant], place: Place, options: Options) -> list[Started]:
     """Start those that are wanted, and the base; each works on its own copy of the database."""
     known = [who.name for who in contestants]
     started = []
@@ -60,7 +73,7 @@ def start(
         if who.name == BASE or options.wants(who.name, known):
             copy = stack.enter_context(place.database.copy()) if place.database and who.name != "bare" else None
             own = Place(place.work, place.core, copy, place.bodies)
-            started.append((who, stack.enter_context(who.start(who.name, own))))
+            started.append(Started(who, stack.enter_context(who.start(who.name, own)), copy))
     return started
 
 
@@ -90,9 +103,13 @@ def shop_part(rows: list[Row], part: str, work: Path, core: int, template: Datab
         started = start(stack, SHOP, place, options)
         for case in cases.CASES:
             if options.wants(case.name, known):
-                runners = [_runner(case, who, server, folder) for who, server in started]
+                runners = [_runner(case, one.who, one.server, folder) for one in started]
                 runners.sort(key=lambda runner: runner.server.name == "bare")  # it answers what another one answered
                 rows += compare(part, case.name, runners, options.rounds, options.seconds)
+                if case.kind == "create":
+                    sent = {runner.server.name: runner.sent for runner in runners}
+                    for one in started:
+                        one.has_created(sent[one.who.name])
 
 
 def _runner(case: Case, who: Contestant, server: Server, folder: Path) -> Runner:
