@@ -34,6 +34,9 @@ class Reader(Protocol):
     def version(self) -> int | None:
         """A number that changes with every commit of anybody; None while that cannot be known."""
 
+    def changed(self) -> None:
+        """Know of a commit of our own at once, before anybody tells us."""
+
     async def close(self) -> None: ...
 
 
@@ -68,8 +71,11 @@ class Database:
         Raises NotReady when the database cannot be reached or is busy for too long.
         """
         try:
-            async with self.engine.begin() as connection:
-                yield connection
+            try:
+                async with self.engine.begin() as connection:
+                    yield connection
+            finally:
+                self._reader.changed()  # also after an error: a commit may have been done and its answer lost
         except PoolTimeout as error:
             raise NotReady from error
         except (DBAPIError, OSError) as error:

@@ -105,6 +105,9 @@ class SqliteReader:
         row: tuple[int] = self._watcher.execute("PRAGMA data_version").fetchone()
         return row[0]
 
+    def changed(self) -> None:
+        """SQLite's counter is right at once."""
+
     async def close(self) -> None:
         """End the threads and close their connections."""
         await asyncio.to_thread(self._threads.shutdown)
@@ -163,6 +166,10 @@ class PostgresReader:
         """How often PostgreSQL told us of a change; None while nobody would tell us."""
         return self._changes if self._listening else None
 
+    def changed(self) -> None:
+        """Count a commit of our own now: whoever wrote must not read what was there before."""
+        self._changes += 1
+
     async def close(self) -> None:
         """Stop listening and close every connection."""
         self._listener.cancel()
@@ -192,7 +199,7 @@ class PostgresReader:
             await connection.close()
 
     def _on_change(self, *_: Any) -> None:
-        self._changes += 1
+        self.changed()
 
 
 def unreachable(error: BaseException) -> bool:

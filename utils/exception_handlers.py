@@ -1,6 +1,6 @@
 """The only way out for failures: whatever is raised becomes the envelope with its true HTTP status."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
@@ -38,6 +38,7 @@ _BY_STATUS: Mapping[int, type[ServiceError]] = {
         InternalError, NotReady,
     )
 }  # fmt: skip
+_FRAMEWORK_PHRASES = ("Content Too Large",)  # the phrase of 413 is another one before Python 3.13
 
 
 def register_exception_handlers(app: FastAPI) -> None:
@@ -61,8 +62,13 @@ async def answer_http_exception(request: Request, error: HTTPException) -> Respo
 
 async def answer_validation_error(_: Request, error: RequestValidationError) -> Response:
     """List what does not fit where; never the rejected input, it can be a password."""
-    found = [{"loc": list(item["loc"]), "message": item["msg"], "type": item["type"]} for item in error.errors()]
+    found = [{"loc": _location(item["loc"]), "message": item["msg"], "type": item["type"]} for item in error.errors()]
     return _answer(ValidationFailed(data={"errors": found}))
+
+
+def _location(loc: Sequence[str | int]) -> list[str | int]:
+    """Where it is; a key that the client made up need not be text that can be sent."""
+    return [part.encode(errors="replace").decode() if isinstance(part, str) else part for part in loc]
 
 
 class FailureMiddleware:
@@ -112,7 +118,7 @@ def _is_plain_failure(start: Message) -> bool:
 
 
 def _from_status(status: int, detail: str, headers: Mapping[str, str] | None) -> ServiceError:
-    message = None if detail == HTTPStatus(status).phrase else detail or None
+    message = None if detail in (HTTPStatus(status).phrase, *_FRAMEWORK_PHRASES) else detail or None
     if known := _BY_STATUS.get(status):
         return known(message, headers=headers)
     error = ServiceError(message or HTTPStatus(status).phrase, headers=headers)

@@ -10,13 +10,16 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonS
 MAX_ID = 2**63 - 1
 MONEY_PATTERN = r"^[0-9]{1,8}(\.[0-9]{1,2})?$"
 _MONEY = re.compile(MONEY_PATTERN)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _CENT = Decimal("0.01")
 
 
-def refuse_nul(value: str) -> str:
-    """PostgreSQL cannot store the NUL character, so no text of ours may have one on any database."""
+def refuse_unstorable(value: str) -> str:
+    """No database stores half a character, and PostgreSQL no NUL, so no text of ours may have one on any."""
     if "\x00" in value:
         raise ValueError("must not contain the NUL character")
+    if _SURROGATE.search(value):
+        raise ValueError("must not contain half of a surrogate pair")
     return value
 
 
@@ -39,7 +42,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-PlainText = Annotated[str, AfterValidator(refuse_nul)]
+PlainText = Annotated[str, AfterValidator(refuse_unstorable)]
 
 Money = Annotated[
     Decimal,

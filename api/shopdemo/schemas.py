@@ -4,15 +4,18 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 
-from utils.fields import MAX_ID, MONEY_PATTERN, Money, PlainText
+from utils.fields import MAX_ID, MONEY_PATTERN, Money, PlainText, refuse_unstorable
 
 MAX_STOCK = 1_000_000_000
 MAX_ATTRIBUTES = 50
 
 Sku = Annotated[PlainText, StringConstraints(min_length=1, max_length=64, pattern=r"^\S+$")]
-Name = Annotated[PlainText, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+# Stripped before it is measured: behind PlainText a name of blanks would be long enough.
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(refuse_unstorable)
+]
 Description = Annotated[PlainText, StringConstraints(max_length=10_000)]
 Slug = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z0-9-]+$")]
 Stock = Annotated[int, Field(strict=True, ge=0, le=MAX_STOCK)]
