@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Self
 
 import asyncpg
@@ -21,6 +22,10 @@ from utils.custom_exc import NotReady
 Processor = Callable[[Any], Any]
 
 SQLITE_READERS = 4
+BUDGET_SECONDS = 0.001  # of the event loop, for one short read
+STEPS_BETWEEN_LOOKS = 1_000  # of SQLite's virtual machine; some 20 µs
+LONG_SECONDS = 60.0  # how long a statement counts as long; it may have been the machine
+MAX_LONG = 1_000  # statements remembered as long
 SQLITE_PAGE_CACHE_KIB = 16 * 1024
 COMMAND_TIMEOUT_SECONDS = 30.0
 ACQUIRE_TIMEOUT_SECONDS = 10.0
@@ -79,7 +84,11 @@ class CompiledQuery:
 
 
 class SqliteReader:
-    """A few threads with a read-only connection each: a read costs one hop, and never stops the event loop."""
+    """Short reads run on the event loop, where they take less time than a hop to a thread and back.
+
+    None runs there for longer than BUDGET_SECONDS: SQLite itself stops it then, and it runs again in a thread,
+    where statements with the same text go at once for a while. Threads have a read-only connection each.
+    """
 
     def __init__(self, url: URL) -> None:
         path = Path(url.database or "").absolute()
@@ -90,15 +99,34 @@ class SqliteReader:
         self._connections: list[sqlite3.Connection] = []
         self._threads = ThreadPoolExecutor(SQLITE_READERS, "sqlite-reader", initializer=self._connect)
         self._watcher = self._open()
+        self._short = self._open()
+        self._short.set_progress_handler(lambda: perf_counter() > self._deadline, STEPS_BETWEEN_LOOKS)
+        self._deadline = 0.0
+        self._long: dict[str, float] = {}  # statements, and until when they go to a thread at once
 
     async def fetch(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Any]:
-        """Run one read in a reader's thread."""
+        """Run one read."""
         try:
+            if self._long.get(sql, 0.0) < perf_counter() and (rows := self._fetch_short(sql, arguments)) is not None:
+                return rows
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, sql, arguments)
         except sqlite3.OperationalError as error:
             if unreachable(error):
                 raise NotReady from error
             raise
+
+    def _fetch_short(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Any] | None:
+        """Run a read here and now; None when it would take too long."""
+        self._deadline = perf_counter() + BUDGET_SECONDS
+        try:
+            return self._short.execute(sql, arguments).fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+        if len(self._long) >= MAX_LONG:
+            self._long.clear()
+        self._long[sql] = perf_counter() + LONG_SECONDS
+        return None
 
     def version(self) -> int | None:
         """SQLite's own counter of commits by other connections, of any process (3 µs)."""

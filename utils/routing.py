@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from email.message import Message
 from functools import wraps
 from types import NoneType
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
-from fastapi import APIRouter, FastAPI, Response, params
+from fastapi import APIRouter, FastAPI, Request, Response, params
 from fastapi.concurrency import run_in_threadpool
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
@@ -28,6 +28,7 @@ from utils.custom_exc import (
     errors,
     merge_errors,
 )
+from utils.direct_call import DirectCall, parse_query
 from utils.ready_answers import Recorder, answer_from, header
 from utils.response_code import SUCCESS_CODE, SUCCESS_MESSAGE, Envelope
 
@@ -39,6 +40,13 @@ _AFTER_DATA = b"}"
 _ROUTE_OPTIONS = inspect.signature(APIRouter.add_api_route).parameters.keys() - {
     "self", "path", "endpoint", "route_class_override", "form_limits", "max_body_size",
 }  # fmt: skip
+
+
+class _Written(NamedTuple):
+    """The endpoint inside a wrapped one, and how its result becomes the bytes of the answer."""
+
+    endpoint: Endpoint
+    write: Callable[[Any], bytes]
 
 
 class EnvelopeRoute(APIRoute):
@@ -56,7 +64,7 @@ class EnvelopeRoute(APIRoute):
         responses: dict[int | str, dict[str, Any]] | None = None,
         **options: Any,
     ) -> None:
-        if not hasattr(endpoint, "enveloped"):
+        if not hasattr(endpoint, "written"):
             result = _result_type(path, endpoint)
             if result is not None and isinstance(options.get("response_class"), DefaultPlaceholder | NoneType):
                 endpoint = _enveloped(endpoint, TypeAdapter(result), options.get("status_code") or 200)
@@ -64,6 +72,9 @@ class EnvelopeRoute(APIRoute):
             else:
                 options["response_model"] = None
         super().__init__(path, endpoint, responses=responses, **options)
+        written: _Written | None = getattr(endpoint, "written", None)
+        self._direct = DirectCall.of(self.dependant, written.endpoint) if written else None
+        self._write = written.write if written else None
         self._fixed_part = path.partition("{")[0]
         self.body_types = _body_types(self)
         self.is_cached = getattr(endpoint, "is_cached", False)
@@ -87,11 +98,37 @@ class EnvelopeRoute(APIRoute):
         if scope["method"] != "GET":
             await super().handle(scope, receive, send)
         elif self.is_cached:
-            await answer_from(scope["app"].state.cache, scope, receive, send, super().handle)
+            await answer_from(scope["app"].state.cache, scope, receive, send, self._answer)
         elif if_none_match := header(scope, b"if-none-match"):
-            await super().handle(scope, receive, Recorder(send, if_none_match).send)
+            await self._answer(scope, receive, Recorder(send, if_none_match).send)
         else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the route: directly if it is simple and nothing of FastAPI's is in use, else through FastAPI."""
+        if (
+            self._direct is None
+            or self._write is None
+            or scope["app"].dependency_overrides
+            or "fastapi.telemetry" in scope
+        ):
             await super().handle(scope, receive, send)
+            return
+        request = Request(scope, receive, send)
+        answer = Response(status_code=self.status_code or 200)
+        del answer.headers["content-length"]
+        values = self._direct.bind(request, answer, parse_query(scope["query_string"]))
+        if values is None:
+            await super().handle(scope, receive, send)
+            return
+        result = await self._direct.run(values)
+        if isinstance(result, Response):
+            await result(scope, receive, send)
+            return
+        body = self._write(result)
+        headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json"), *answer.raw_headers]
+        await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     def _answers_head(self, scope: Scope) -> bool:
         return scope["type"] == "http" and scope["method"] == "HEAD" and "GET" in (self.methods or ())
@@ -157,6 +194,11 @@ def _enveloped(endpoint: Endpoint, adapter: TypeAdapter[Any], status_code: int) 
     signature = inspect.signature(endpoint)
     answer_parameter = inspect.Parameter("answer_", inspect.Parameter.KEYWORD_ONLY, annotation=Response)
     is_async = inspect.iscoroutinefunction(endpoint)
+    dump = adapter.dump_json
+
+    def write(result: Any) -> bytes:
+        return _BEFORE_DATA + dump(result, warnings="error") + _AFTER_DATA
+
     given = next((name for name, p in signature.parameters.items() if p.annotation is Response), None)
 
     @wraps(endpoint)
@@ -165,14 +207,13 @@ def _enveloped(endpoint: Endpoint, adapter: TypeAdapter[Any], status_code: int) 
         result = await endpoint(**values) if is_async else await run_in_threadpool(endpoint, **values)
         if isinstance(result, Response):
             return result
-        body = _BEFORE_DATA + adapter.dump_json(result, warnings="error") + _AFTER_DATA
-        response = Response(body, answer.status_code or status_code, media_type="application/json")
+        response = Response(write(result), answer.status_code or status_code, media_type="application/json")
         response.raw_headers.extend(answer.raw_headers)
         return response
 
     parameters = list(signature.parameters.values())
     route.__signature__ = signature.replace(parameters=parameters if given else [*parameters, answer_parameter])  # type: ignore[attr-defined]
-    route.enveloped = True  # type: ignore[attr-defined]
+    route.written = _Written(endpoint, write)  # type: ignore[attr-defined]
     return route
 
 

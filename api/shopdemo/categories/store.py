@@ -1,17 +1,21 @@
 """The queries of categories."""
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from api.shopdemo.database import CategoryRow, GoodsRow
 from api.shopdemo.schemas import Category
 from extensions.database import Database
 
-CATEGORIES = select(CategoryRow.id, CategoryRow.slug, CategoryRow.name, CategoryRow.parent_id).order_by(CategoryRow.id)
-GOODS_COUNTS = (
-    select(GoodsRow.category_id, func.count().label("goods_count"))
-    .where(GoodsRow.on_sale.is_(True))
-    .group_by(GoodsRow.category_id)
+# Counted category by category: that needs nothing but the index, on both databases.
+GOODS_COUNT = (
+    select(func.count())
+    .where(GoodsRow.category_id == CategoryRow.id, GoodsRow.on_sale == bindparam("on_sale"))
+    .scalar_subquery()
+    .correlate(CategoryRow)
 )
+CATEGORIES = select(
+    CategoryRow.id, CategoryRow.slug, CategoryRow.name, CategoryRow.parent_id, GOODS_COUNT.label("goods_count")
+).order_by(CategoryRow.id)
 
 
 class CategoryStore:
@@ -22,11 +26,10 @@ class CategoryStore:
 
     async def tree(self) -> list[Category]:
         """The top categories with those below them; counts are of goods on sale."""
-        counts = {row["category_id"]: row["goods_count"] for row in await self._database.fetch_all(GOODS_COUNTS)}
-        records = await self._database.fetch_all(CATEGORIES)
+        records = await self._database.fetch_all(CATEGORIES, {"on_sale": True})
         nodes = {
             record["id"]: Category(
-                slug=record["slug"], name=record["name"], goods_count=counts.get(record["id"], 0), children=[]
+                slug=record["slug"], name=record["name"], goods_count=record["goods_count"], children=[]
             )
             for record in records
         }

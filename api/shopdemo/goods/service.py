@@ -10,6 +10,7 @@ from utils.custom_exc import PreconditionFailed, PreconditionRequired
 from utils.etags import matches
 
 COUNT_LIMIT = 10_000  # counting further costs more than anybody gains from the number
+SEARCH_COUNT_LIMIT = 1_000  # what a search finds is dearer to count
 
 
 class Reads(Protocol):
@@ -69,8 +70,9 @@ class Catalogue:
     async def _numbered(self, wanted: GoodsFilter, query: GoodsQuery) -> GoodsPage:
         page = query.page or 1
         offset = (page - 1) * query.size
-        total = await self._store.count(wanted, COUNT_LIMIT)
-        if offset + query.size > COUNT_LIMIT and total == COUNT_LIMIT:
+        limit = SEARCH_COUNT_LIMIT if query.q else COUNT_LIMIT
+        total = await self._store.count(wanted, limit)
+        if offset + query.size > limit and total == limit:
             raise PageTooDeep
         found = await self._store.page(wanted, query.sort, query.size + 1, offset=offset) if offset < total else []
         return _page(found, query, total=total, page=page)
