@@ -17,6 +17,7 @@ from api.projects import find_projects, open_resources
 from extensions.logger import close_logging
 from settings import Settings, get_settings
 from utils.exception_handlers import FailureMiddleware, register_exception_handlers
+from utils.ready_answers import ReadyAnswersMiddleware
 from utils.routing import mount_flat
 
 VERSION = "0.1.0"
@@ -87,4 +88,5 @@ def _middleware(settings: Settings) -> list[Middleware]:
         Middleware(RequestMiddleware, headers=headers, access_log=settings.access_log),
         *([cors] if settings.cors_origins else []),
         Middleware(FailureMiddleware),
+        Middleware(ReadyAnswersMiddleware),
     ]

@@ -1,5 +1,6 @@
 """Results of reads, remembered in this process for exactly as long as nobody changes the database."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ class ReadCache:
         self._max_bytes = max_bytes
         self._entries: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._version: int | None = None
+        self.under_way: dict[Hashable, asyncio.Event] = {}  # answers that somebody is making now
         self._bytes = 0
 
     def version(self) -> int | None:
@@ -34,7 +36,7 @@ class ReadCache:
 
     def get(self, key: Hashable) -> Any | None:
         """What was put under `key` if the data is still the same, or None."""
-        if self.version() is None or key not in self._entries:
+        if key not in self._entries or self.version() is None or key not in self._entries:
             return None
         self._entries.move_to_end(key)
         return self._entries[key][0]

@@ -1,10 +1,11 @@
 """Answers to GET that need no new work: 304 for what the client has, and bytes that are kept while data stays."""
 
+import asyncio
 from collections.abc import Hashable
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from utils.etags import matches
 
@@ -16,6 +17,8 @@ _ENTRY_OVERHEAD = 500  # bytes of keys and headers, about
 
 class Cache(Protocol):
     """Keeps values for as long as the data has not changed (`extensions.cache`)."""
+
+    under_way: dict[Hashable, asyncio.Event]
 
     def version(self) -> int | None: ...
 
@@ -67,19 +70,49 @@ async def send_answer(answer: Answer, if_none_match: str | None, send: Send) -> 
         await send({"type": "http.response.body", "body": answer.body})
 
 
-async def answer_from(cache: Cache, scope: Scope, receive: Receive, send: Send, route: Any) -> None:
-    """Answer a GET from `cache`, or let `route` (an ASGI app) answer and keep that."""
-    key = (scope["path"], scope["query_string"])
-    if_none_match = header(scope, b"if-none-match")
-    known: Answer | None = cache.get(key)
-    if known is not None:
-        await send_answer(known, if_none_match, send)
+async def answer_and_keep(cache: Cache, scope: Scope, receive: Receive, send: Send, route: ASGIApp) -> None:
+    """Let `route` answer a GET and keep its answer; whoever asks the same meanwhile waits for it."""
+    if cache.version() is None:
+        await route(scope, receive, Recorder(send, header(scope, b"if-none-match")).send)
         return
+    key = cache_key(scope)
+    if waiting := cache.under_way.get(key):
+        await waiting.wait()
+        if known := cache.get(key):
+            await send_answer(known, header(scope, b"if-none-match"), send)
+            return
+    done = cache.under_way[key] = asyncio.Event()
     version = cache.version()
-    recorder = Recorder(send, if_none_match)
-    await route(scope, receive, recorder.send)
-    if recorder.answer is not None:
-        cache.put(key, recorder.answer, len(recorder.answer.body) + _ENTRY_OVERHEAD, version)
+    recorder = Recorder(send, header(scope, b"if-none-match"))
+    try:
+        await route(scope, receive, recorder.send)
+        if answer := recorder.answer:
+            cache.put(key, answer, len(answer.body) + _ENTRY_OVERHEAD, version)
+    finally:
+        done.set()
+        if cache.under_way.get(key) is done:
+            del cache.under_way[key]
+
+
+class ReadyAnswersMiddleware:
+    """Answers what is kept before anything else looks at the request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the kept answer, or pass the request on."""
+        if scope["type"] == "http" and scope["method"] == "GET":
+            cache: Cache | None = getattr(scope["app"].state, "cache", None)
+            if cache is not None and (known := cache.get(cache_key(scope))):
+                await send_answer(known, header(scope, b"if-none-match"), send)
+                return
+        await self.app(scope, receive, send)
+
+
+def cache_key(scope: Scope) -> tuple[str, bytes]:
+    """What makes two requests the same."""
+    return scope["path"], scope["query_string"]
 
 
 def header(scope: Scope, name: bytes) -> str | None:

@@ -1,5 +1,6 @@
 """Every query of goods; rows become schemas here and never leave."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +15,7 @@ from api.shopdemo.goods.errors import CategoryUnknown, GoodsNotFound, GoodsSkuTa
 from api.shopdemo.goods.listing import Level, Shape, count_statement, page_statement, select_goods, values_of
 from api.shopdemo.schemas import Goods, GoodsCreate, GoodsFilter, Picture, Sort
 from extensions.cache import ReadCache
-from extensions.database import Database
+from extensions.database import Database, Record
 from utils.fields import utc_now
 from utils.full_text import tokenize_fields
 
@@ -24,9 +25,8 @@ COUNT_BYTES = 500  # about what a remembered count takes
 
 GOODS_BY_ID = select_goods().where(GoodsRow.id == bindparam("id"))
 GOODS_AFTER_ID = select_goods().where(GoodsRow.id > bindparam("id")).order_by(GoodsRow.id).limit(EXPORT_BATCH)
-CATEGORY_BY_SLUG = select(CategoryRow.id, CategoryRow.name, CategoryRow.parent_id).where(
-    CategoryRow.slug == bindparam("slug")
-)
+CATEGORIES = select(CategoryRow.id, CategoryRow.slug, CategoryRow.name, CategoryRow.parent_id)
+CATEGORY_BY_SLUG = CATEGORIES.where(CategoryRow.slug == bindparam("slug"))
 
 
 class GoodsStore:
@@ -92,7 +92,6 @@ class GoodsWriter:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
-        self._categories: dict[str, Any] = {}
 
     async def get_for_update(self, goods_id: int) -> Goods:
         """One by id, kept from others until the transaction ends; raises GoodsNotFound."""
@@ -108,37 +107,40 @@ class GoodsWriter:
         for start in range(0, len(skus), ROWS_AT_ONCE):
             some = skus[start : start + ROWS_AT_ONCE]
             rows = await self._connection.execute(select(GoodsRow.sku, GoodsRow.id).where(GoodsRow.sku.in_(some)))
-            known |= dict(rows.tuples().all())
+            known |= {row.sku: row.id for row in rows}
         return known
 
     async def create(self, goods: GoodsCreate, *, sales: int = 0) -> Goods:
         """Add goods; raises GoodsSkuTaken or CategoryUnknown."""
-        now = utc_now()
-        values = await self._values(goods)
-        values |= {"sales": sales, "pictures": [], "version": 1, "created_at": now, "updated_at": now}
+        values = _row(goods, await self._category(goods.category)) | _new_row(sales)
         with _taken_sku():
             inserted = await self._connection.execute(insert(GoodsRow).returning(GoodsRow.id), values)
         return Goods(id=inserted.scalar_one(), category=goods.category, **_shown(values))
 
     async def create_many(self, goods: Sequence[GoodsCreate]) -> None:
-        """Add many goods at once; raises GoodsSkuTaken or CategoryUnknown."""
-        now = utc_now()
-        fixed = {"sales": 0, "pictures": [], "version": 1, "created_at": now, "updated_at": now}
-        rows = [await self._values(one) | fixed for one in goods]
-        with _taken_sku():
-            for start in range(0, len(rows), ROWS_AT_ONCE):
-                await self._connection.execute(insert(GoodsRow), rows[start : start + ROWS_AT_ONCE])
+        """Add many goods at once; raises GoodsSkuTaken or KeyError for an unknown category."""
+        categories, fixed = await self.known_categories(), _new_row()
+        for start in range(0, len(goods), ROWS_AT_ONCE):
+            some = goods[start : start + ROWS_AT_ONCE]
+            # Cutting ten thousand texts into words would stop the event loop for half a second.
+            rows = await asyncio.to_thread(
+                lambda some: [_row(one, categories[one.category]) | fixed for one in some], some
+            )
+            with _taken_sku():
+                await self._connection.execute(insert(GoodsRow), rows)
 
     async def replace(self, goods_id: int, goods: GoodsCreate) -> Goods:
         """Give goods other values; raises GoodsSkuTaken or CategoryUnknown."""
-        await self.replace_many([(goods_id, goods)])
+        with _taken_sku():
+            await self._update(goods_id, _row(goods, await self._category(goods.category)))
         return await self.get_for_update(goods_id)
 
     async def replace_many(self, goods: Sequence[tuple[int, GoodsCreate]]) -> None:
-        """Give many goods other values; raises GoodsSkuTaken or CategoryUnknown."""
+        """Give many goods other values; raises GoodsSkuTaken or KeyError for an unknown category."""
+        categories = await self.known_categories()
         with _taken_sku():
             for goods_id, one in goods:
-                await self._update(goods_id, await self._values(one))
+                await self._update(goods_id, _row(one, categories[one.category]))
 
     async def set_pictures(self, goods_id: int, pictures: Sequence[Picture]) -> None:
         """Give goods these pictures."""
@@ -152,25 +154,34 @@ class GoodsWriter:
         changes = {**values, "version": GoodsRow.version + 1, "updated_at": utc_now()}
         await self._connection.execute(update(GoodsRow).where(GoodsRow.id == goods_id).values(changes))
 
-    async def known_categories(self) -> dict[str, Any]:
+    async def known_categories(self) -> dict[str, Record]:
         """The categories by slug."""
-        if not self._categories:
-            columns = (CategoryRow.id, CategoryRow.slug, CategoryRow.name, CategoryRow.parent_id)
-            self._categories = {row.slug: row for row in await self._connection.execute(select(*columns))}
-        return self._categories
+        rows = await self._connection.execute(CATEGORIES)
+        return {row["slug"]: dict(row) for row in rows.mappings()}
 
-    async def _values(self, goods: GoodsCreate) -> dict[str, Any]:
-        """The row's values that follow from what an administrator says."""
-        category = (await self.known_categories()).get(goods.category)
-        if category is None:
+    async def _category(self, slug: str) -> Record:
+        found = await self._connection.execute(CATEGORY_BY_SLUG, {"slug": slug})
+        record = found.mappings().one_or_none()
+        if record is None:
             raise CategoryUnknown
-        words = [goods.name, goods.sku, goods.description, category.name, *goods.attributes.values()]
-        return {
-            **goods.model_dump(exclude={"category"}),
-            "category_id": category.id,
-            "department_id": category.parent_id or category.id,
-            "search": tokenize_fields(words),
-        }
+        return dict(record)
+
+
+def _row(goods: GoodsCreate, category: Record) -> Record:
+    """The values that follow from what an administrator says."""
+    words = [goods.name, goods.sku, goods.description, category["name"], *goods.attributes.values()]
+    return {
+        **goods.model_dump(exclude={"category"}),
+        "category_id": category["id"],
+        "department_id": category["parent_id"] or category["id"],
+        "search": tokenize_fields(words),
+    }
+
+
+def _new_row(sales: int = 0) -> Record:
+    """The values that goods have from the beginning."""
+    now = utc_now()
+    return {"sales": sales, "pictures": [], "version": 1, "created_at": now, "updated_at": now}
 
 
 @contextmanager
@@ -182,5 +193,5 @@ def _taken_sku() -> Iterator[None]:
         raise GoodsSkuTaken from error
 
 
-def _shown(values: dict[str, Any]) -> dict[str, Any]:
+def _shown(values: Record) -> Record:
     return {name: value for name, value in values.items() if name in Goods.model_fields}
