@@ -70,9 +70,9 @@ def read_csv(file: BinaryIO) -> tuple[dict[int, GoodsCreate], list[LineError]]:
     first_lines: dict[str, int] = {}
     try:
         _check_columns(reader.fieldnames or ())
-        for row in reader:
+        for number, row in enumerate(reader, 1):
             line = reader.line_num
-            if len(goods) + len(errors) >= MAX_IMPORT_LINES:
+            if number > MAX_IMPORT_LINES:
                 raise ImportRejected(
                     f"Nothing was imported: the file has more than {MAX_IMPORT_LINES} lines; split it."
                 )
@@ -105,6 +105,7 @@ def _check_columns(names: Iterable[str]) -> None:
     given = list(names)
     wrong = [f"“{name}” is missing" for name in REQUIRED_COLUMNS if name not in given]
     wrong += [f"“{name}” is not known" for name in given if name not in COLUMNS]
+    wrong += [f"“{name}” is there twice" for name in COLUMNS if given.count(name) > 1]
     if wrong:
         raise ImportRejected(f"Nothing was imported: of the columns, {', '.join(wrong)}; use {', '.join(COLUMNS)}.")
 
@@ -120,7 +121,7 @@ def _read_row(line: int, row: dict[str | Any, Any]) -> tuple[GoodsCreate | None,
         elif name in values:
             try:
                 values[name] = read(values[name])
-            except (ValueError, RecursionError):
+            except (LookupError, ValueError, RecursionError):
                 errors.append(_error(line, name, f"cannot be read as {_WANTED[name]}"))
                 values[name] = _FILLER[name]
     try:
