@@ -178,6 +178,10 @@ def _row(goods: GoodsCreate, category: Record) -> Record:
     }
 
 
+def _rows(goods: Sequence[GoodsCreate], categories: dict[str, Record], fixed: Record) -> list[Record]:
+    return [_row(one, categories[one.category]) | fixed for one in goods]
+
+
 def _new_row(sales: int = 0) -> Record:
     """The values that goods have from the beginning."""
     now = utc_now()
