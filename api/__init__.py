@@ -63,7 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with open_resources(app.state):
-        for problem in await health.schema_problems(app.state):
+        for problem in await health.find_problems(app.state):
             logger.warning(problem)
         yield
     close_logging()

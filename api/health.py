@@ -35,12 +35,20 @@ async def show_health() -> Health:
 async def show_readiness(request: Request) -> Readiness:
     """Whether every dependency can be reached and the schema is current; 503 names which is not."""
     state = request.app.state
-    asked = [name for name, resource in state.resources.items() if hasattr(resource, "check")]
-    problems = [f"{name} cannot be reached" for name in asked if not await _answers(state.resources[name])]
-    problems = problems or await schema_problems(state)
-    if problems:
+    if problems := await find_problems(state):
         raise NotReady(f"Not ready: {'; '.join(problems)}.", data={"problems": problems})
-    return Readiness(checks=[*asked, "schema"])
+    return Readiness(checks=[*_checked(state), "schema"])
+
+
+async def find_problems(state: State) -> list[str]:
+    """One sentence for each resource that cannot be reached; if all can, for each schema that is out of date."""
+    away = [name for name in _checked(state) if not await _answers(state.resources[name])]
+    if away:
+        return [f"{name} cannot be reached" for name in away]
+    try:
+        return await schema_problems(state)
+    except NotReady:  # it went away just now
+        return ["database cannot be reached"]
 
 
 async def schema_problems(state: State) -> list[str]:
@@ -51,6 +59,10 @@ async def schema_problems(state: State) -> list[str]:
         for migrations in found
         if not await migrations.is_current(state.database.engine)
     ]
+
+
+def _checked(state: State) -> list[str]:
+    return [name for name, resource in state.resources.items() if hasattr(resource, "check")]
 
 
 async def _answers(resource: Any) -> bool:

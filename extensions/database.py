@@ -4,14 +4,13 @@ Single reads run a statement that is compiled once, straight on the driver: no t
 Everything that writes goes through `transaction()`, a SQLAlchemy connection.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
 from typing import Any, Protocol
 
 from sqlalchemy import Executable, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from starlette.datastructures import State
@@ -30,6 +29,9 @@ class Reader(Protocol):
     """Runs single reads, and knows whether the data has changed."""
 
     async def fetch(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Any]: ...
+
+    async def check(self) -> None:
+        """Raise NotReady when the database does not answer."""
 
     def version(self) -> int | None:
         """A number that changes with every commit of anybody; None while that cannot be known."""
@@ -56,8 +58,7 @@ class Database:
     async def fetch_all(self, statement: Executable, values: Mapping[str, Any] | None = None) -> list[Record]:
         """Run one read. Reuse the statement object (a module constant with bind parameters): it is compiled once."""
         query = self._compiled(statement)
-        rows = await self._reader.fetch(query.sql, query.arguments(values or {}))
-        return [query.record(row) for row in rows]
+        return query.records(await self._reader.fetch(query.sql, query.arguments(values or {})))
 
     async def fetch_one(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Record | None:
         """Run one read and return its first row, or None."""
@@ -71,17 +72,11 @@ class Database:
         Raises NotReady when the database cannot be reached or is busy for too long.
         """
         try:
-            try:
+            with not_ready_when_away():
                 async with self.engine.begin() as connection:
                     yield connection
-            finally:
-                self._reader.changed()  # also after an error: a commit may have been done and its answer lost
-        except PoolTimeout as error:
-            raise NotReady from error
-        except (DBAPIError, OSError) as error:
-            if unreachable(error):
-                raise NotReady from error
-            raise
+        finally:
+            self._reader.changed()  # also after an error: a commit may have been done and its answer lost
 
     def version(self) -> int | None:
         """A number that changes with every commit, by whomever; None while that cannot be known."""
@@ -89,7 +84,7 @@ class Database:
 
     async def check(self) -> None:
         """Raise NotReady when the database does not answer."""
-        await self._reader.fetch("SELECT 1", ())
+        await self._reader.check()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -98,6 +93,19 @@ class Database:
 
     def _compile(self, statement: Executable) -> CompiledQuery:
         return CompiledQuery.of(statement, self.engine.dialect)
+
+
+@contextmanager
+def not_ready_when_away() -> Iterator[None]:
+    """Turn the many errors of a database that is away or busy into NotReady."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise NotReady from error
+    except Exception as error:
+        if unreachable(error):
+            raise NotReady from error
+        raise
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import asyncpg
 from loguru import logger
+from pydantic_core import from_json
 from sqlalchemy import Executable
 from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.exc import DBAPIError
@@ -75,12 +76,14 @@ class CompiledQuery:
             merged[name] = bind(merged[name])
         return tuple([merged[name] for name in self.names])
 
-    def record(self, row: tuple[Any, ...]) -> dict[str, Any]:
-        """One row by column name."""
-        record = dict(zip(self.columns, row, strict=True))
+    def records(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
+        """The rows by column name."""
+        columns = self.columns
+        records = [dict(zip(columns, row, strict=False)) for row in rows]
         for column, convert in self.converters:
-            record[column] = convert(record[column])
-        return record
+            for record in records:
+                record[column] = convert(record[column])
+        return records
 
 
 class SqliteReader:
@@ -94,6 +97,7 @@ class SqliteReader:
         path = Path(url.database or "").absolute()
         path.parent.mkdir(parents=True, exist_ok=True)
         sqlite3.connect(path).close()  # a read-only connection cannot create the file
+        self._path, self._inode = path, path.stat().st_ino
         self._uri = f"{path.as_uri()}?mode=ro"
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
@@ -127,6 +131,16 @@ class SqliteReader:
             self._long.clear()
         self._long[sql] = perf_counter() + LONG_SECONDS
         return None
+
+    async def check(self) -> None:
+        """Raise NotReady when the file cannot be read or was taken from under us: writes to it would be lost."""
+        try:
+            is_ours = self._path.stat().st_ino == self._inode
+        except OSError as error:
+            raise NotReady from error
+        if not is_ours:
+            raise NotReady
+        await self.fetch("SELECT 1", ())
 
     def version(self) -> int | None:
         """SQLite's own counter of commits by other connections, of any process (3 µs)."""
@@ -189,6 +203,10 @@ class PostgresReader:
             if unreachable(error):
                 raise NotReady from error
             raise
+
+    async def check(self) -> None:
+        """Raise NotReady when the server does not answer."""
+        await self.fetch("SELECT 1", ())
 
     def version(self) -> int | None:
         """How often PostgreSQL told us of a change; None while nobody would tell us."""
@@ -253,6 +271,10 @@ _POSTGRES_AWAY = (
     asyncpg.DiskFullError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InterfaceError,
+    # answers to a connection attempt: no such database, closed for now, not for this user
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.InvalidAuthorizationSpecificationError,
 )
 
 
@@ -262,4 +284,4 @@ async def _keep_session(_: Any) -> None:
 
 async def _set_codecs(connection: Any) -> None:
     for name in ("json", "jsonb"):
-        await connection.set_type_codec(name, encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+        await connection.set_type_codec(name, encoder=json.dumps, decoder=from_json, schema="pg_catalog")

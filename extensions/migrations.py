@@ -10,6 +10,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from extensions.database import not_ready_when_away
+
 SCRIPTS = Path(__file__).parent / "alembic"
 
 
@@ -42,9 +44,10 @@ class Migrations:
             await connection.run_sync(lambda sync: command.revision(self._config(sync), message, autogenerate=True))
 
     async def is_current(self, engine: AsyncEngine) -> bool:
-        """Whether the database has the newest revision."""
-        async with engine.connect() as connection:
-            found = await connection.run_sync(self._revisions_of)
+        """Whether the database has the newest revision; raises NotReady when it cannot be asked."""
+        with not_ready_when_away():
+            async with engine.connect() as connection:
+                found = await connection.run_sync(self._revisions_of)
         return found == set(ScriptDirectory.from_config(self._config(None)).get_heads())
 
     def _revisions_of(self, connection: Connection) -> set[str]:

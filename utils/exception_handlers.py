@@ -1,6 +1,6 @@
 """The only way out for failures: whatever is raised becomes the envelope with its true HTTP status."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
@@ -62,13 +62,8 @@ async def answer_http_exception(request: Request, error: HTTPException) -> Respo
 
 async def answer_validation_error(_: Request, error: RequestValidationError) -> Response:
     """List what does not fit where; never the rejected input, it can be a password."""
-    found = [{"loc": _location(item["loc"]), "message": item["msg"], "type": item["type"]} for item in error.errors()]
+    found = [{"loc": list(item["loc"]), "message": item["msg"], "type": item["type"]} for item in error.errors()]
     return _answer(ValidationFailed(data={"errors": found}))
-
-
-def _location(loc: Sequence[str | int]) -> list[str | int]:
-    """Where it is; a key that the client made up need not be text that can be sent."""
-    return [part.encode(errors="replace").decode() if isinstance(part, str) else part for part in loc]
 
 
 class FailureMiddleware:

@@ -42,7 +42,8 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-PlainText = Annotated[str, AfterValidator(refuse_unstorable)]
+# Put it last: behind it, the constraints of text become those of a list.
+STORABLE = AfterValidator(refuse_unstorable)
 
 Money = Annotated[
     Decimal,

@@ -4,25 +4,22 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 
-from utils.fields import MAX_ID, MONEY_PATTERN, Money, PlainText, refuse_unstorable
+from utils.fields import MAX_ID, MONEY_PATTERN, STORABLE, Money
 
 MAX_STOCK = 1_000_000_000
 MAX_ATTRIBUTES = 50
 
-Sku = Annotated[PlainText, StringConstraints(min_length=1, max_length=64, pattern=r"^\S+$")]
-# Stripped before it is measured: behind PlainText a name of blanks would be long enough.
-Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(refuse_unstorable)
-]
-Description = Annotated[PlainText, StringConstraints(max_length=10_000)]
+Sku = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^\S+$"), STORABLE]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), STORABLE]
+Description = Annotated[str, StringConstraints(max_length=10_000), STORABLE]
 Slug = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z0-9-]+$")]
 Stock = Annotated[int, Field(strict=True, ge=0, le=MAX_STOCK)]
 Attributes = Annotated[
     dict[
-        Annotated[PlainText, StringConstraints(min_length=1, max_length=50)],
-        Annotated[PlainText, StringConstraints(max_length=200)],
+        Annotated[str, StringConstraints(min_length=1, max_length=50), STORABLE],
+        Annotated[str, StringConstraints(max_length=200), STORABLE],
     ],
     Field(max_length=MAX_ATTRIBUTES, examples=[{"colour": "白色 White"}]),
 ]
@@ -149,7 +146,7 @@ class GoodsFilter(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    q: Annotated[PlainText, StringConstraints(max_length=100)] | None = Field(
+    q: Annotated[str, StringConstraints(max_length=100), STORABLE] | None = Field(
         None, description="Words to find; all of them. Chinese works from one character on.", examples=["龙井"]
     )
     category: Slug | None = Field(None, description="The slug of a category; a top one includes those below it.")
@@ -172,7 +169,7 @@ class GoodsQuery(GoodsFilter):
     sort: Sort = Field("-created_at", description="Newest first by default.")
     size: int = Field(20, ge=1, le=100)
     page: int | None = Field(None, ge=1, le=MAX_ID, description="A numbered page, with `total`; 1 by default.")
-    cursor: Annotated[PlainText, StringConstraints(max_length=200)] | None = Field(
+    cursor: Annotated[str, StringConstraints(max_length=200), STORABLE] | None = Field(
         None, description="`next_cursor` of the page before; empty for the first page of an endless list."
     )
 
