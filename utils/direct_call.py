@@ -54,6 +54,11 @@ class DirectCall:
             children=tuple(child for child in children if child),
         )
 
+    @property
+    def wants_response(self) -> bool:
+        """Whether the function or a dependency sets headers or the status."""
+        return self.response_name is not None or any(child.wants_response for child in self.children)
+
     def bind(self, request: Request, response: Response, query: Values) -> Values | None:
         """The arguments, those of the dependencies nested under their names; None when a value does not fit."""
         values: Values = {}

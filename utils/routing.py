@@ -75,6 +75,7 @@ class EnvelopeRoute(APIRoute):
         written: _Written | None = getattr(endpoint, "written", None)
         self._direct = DirectCall.of(self.dependant, written.endpoint) if written else None
         self._write = written.write if written else None
+        self._status = self.status_code or 200
         self._fixed_part = path.partition("{")[0]
         self.body_types = _body_types(self)
         self.is_cached = getattr(endpoint, "is_cached", False)
@@ -115,8 +116,7 @@ class EnvelopeRoute(APIRoute):
             await super().handle(scope, receive, send)
             return
         request = Request(scope, receive, send)
-        answer = Response(status_code=self.status_code or 200)
-        del answer.headers["content-length"]
+        answer = _empty_answer() if self._direct.wants_response else _NO_HEADERS
         values = self._direct.bind(request, answer, parse_query(scope["query_string"]))
         if values is None:
             await super().handle(scope, receive, send)
@@ -127,7 +127,7 @@ class EnvelopeRoute(APIRoute):
             return
         body = self._write(result)
         headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json"), *answer.raw_headers]
-        await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
+        await send({"type": "http.response.start", "status": answer.status_code or self._status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     def _answers_head(self, scope: Scope) -> bool:
@@ -215,6 +215,17 @@ def _enveloped(endpoint: Endpoint, adapter: TypeAdapter[Any], status_code: int) 
     route.__signature__ = signature.replace(parameters=parameters if given else [*parameters, answer_parameter])  # type: ignore[attr-defined]
     route.written = _Written(endpoint, write)  # type: ignore[attr-defined]
     return route
+
+
+def _empty_answer() -> Response:
+    """What a route sets headers and status on, as FastAPI makes it."""
+    answer = Response()
+    del answer.headers["content-length"]
+    answer.status_code = None  # type: ignore[assignment]
+    return answer
+
+
+_NO_HEADERS = _empty_answer()  # for routes that set none
 
 
 def _body_types(route: APIRoute) -> frozenset[str]:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,6 +26,7 @@ COUNT_BYTES = 500  # about what a remembered count takes
 
 GOODS_BY_ID = select_goods().where(GoodsRow.id == bindparam("id"))
 GOODS_AFTER_ID = select_goods().where(GoodsRow.id > bindparam("id")).order_by(GoodsRow.id).limit(EXPORT_BATCH)
+GOODS_LIST = TypeAdapter(list[Goods])  # one call for all is faster than one for each
 CATEGORIES = select(CategoryRow.id, CategoryRow.slug, CategoryRow.name, CategoryRow.parent_id)
 CATEGORY_BY_SLUG = CATEGORIES.where(CategoryRow.slug == bindparam("slug"))
 
@@ -51,7 +53,7 @@ class GoodsStore:
         if after:
             values |= {"after_value": after.value, "after_id": after.goods_id}
         records = await self._database.fetch_all(page_statement(shape, sort, start), values)
-        return [Goods(**record) for record in records]
+        return GOODS_LIST.validate_python(records)
 
     async def count(self, wanted: GoodsFilter, limit: int) -> int:
         """How many match, counted up to `limit`; remembered until anything changes."""
@@ -69,7 +71,7 @@ class GoodsStore:
         """All goods by id, batch after batch, so that memory does not grow with their number."""
         last_id = 0
         while records := await self._database.fetch_all(GOODS_AFTER_ID, {"id": last_id}):
-            yield [Goods(**record) for record in records]
+            yield GOODS_LIST.validate_python(records)
             last_id = records[-1]["id"]
 
     async def _prepare(self, wanted: GoodsFilter) -> tuple[Shape, dict[str, Any]]:

@@ -8,7 +8,7 @@ from bench.http.models import ONE, PAGE, Goods, GoodsPage
 from bench.http.peers.seed_response import resp_200
 from extensions.logger import configure_logging
 from settings import get_settings
-from utils.routing import EnvelopeRoute
+from utils.routing import EnvelopeRoute, mount_flat
 
 
 def typed_router(route_class: type[APIRoute]) -> APIRouter:
@@ -36,7 +36,7 @@ def make_plain() -> FastAPI:
 def make_route() -> FastAPI:
     """Our route class and nothing else."""
     app = FastAPI()
-    app.include_router(typed_router(EnvelopeRoute))
+    mount_flat(app, typed_router(EnvelopeRoute))
     return app
 
 
@@ -45,7 +45,7 @@ def make_service() -> FastAPI:
     settings = get_settings()
     configure_logging(settings)
     app = create_app(settings)
-    app.include_router(typed_router(EnvelopeRoute))
+    mount_flat(app, typed_router(EnvelopeRoute))
     return app
 
 
