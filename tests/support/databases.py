@@ -62,14 +62,14 @@ class PostgresTemplate:
     def __init__(self, server: URL) -> None:
         self._server = server
         self._name = _new_name("template")
-        run(_execute(server, f"CREATE DATABASE {self._name}"))
+        run(execute(server, f"CREATE DATABASE {self._name}"))
         run(upgrade(TestingSettings(database_url=_text(server.set(database=self._name)))))
 
     @contextmanager
     def copy(self, _: Path) -> Iterator[str]:
         """The URL of a database of its own; it is dropped afterwards."""
         name = _new_name("copy")
-        run(_execute(self._server, f"CREATE DATABASE {name} TEMPLATE {self._name}"))
+        run(execute(self._server, f"CREATE DATABASE {name} TEMPLATE {self._name}"))
         try:
             yield _text(self._server.set(database=name))
         finally:
@@ -80,7 +80,7 @@ class PostgresTemplate:
         self._drop(self._name)
 
     def _drop(self, name: str) -> None:
-        run(_execute(self._server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        run(execute(self._server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
 
 
 def sqlite_url(file: Path) -> str:
@@ -96,13 +96,13 @@ def postgres_server() -> URL:
 def why_unreachable(server: URL) -> str | None:
     """Why the server cannot be used, or None when it can."""
     try:
-        run(_execute(server, "SELECT 1"))
+        run(execute(server, "SELECT 1"))
     except (OSError, asyncpg.PostgresError) as error:
         return f"no PostgreSQL at {server.render_as_string()} (APP_TEST_POSTGRES_URL): {error}"
     return None
 
 
-async def _execute(server: URL, sql: str) -> None:
+async def execute(server: URL, sql: str) -> None:
     connection = await asyncpg.connect(_text(server.set(drivername="postgresql")), timeout=10)
     try:
         await connection.execute(sql)

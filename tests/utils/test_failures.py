@@ -160,8 +160,8 @@ def test_strange_numbers(client: TestClient, admin: Headers, number: str) -> Non
         ({"description": "a\ud800b"}, ["description"]),
         ({"category": "a\ud800b"}, ["category"]),
         ({"attributes": {"a": "\udfff"}}, ["attributes", "a"]),
-        ({"attributes": {"\udfff": "a"}}, ["attributes", "?", "[key]"]),
-        ({"\udfff": "a"}, ["?"]),
+        ({"attributes": {"\udfff": "a"}}, ["attributes", "�" * 3, "[key]"]),
+        ({"\udfff": "a"}, []),
     ],
 )
 def test_half_a_surrogate_pair(
