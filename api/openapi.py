@@ -5,15 +5,34 @@ from typing import Any
 
 Document = dict[str, Any]
 
+REQUEST_ID = {
+    "description": "The id of this request in the log: the one sent in X-Request-ID if it is sane, or a new one.",
+    "schema": {"type": "string"},
+}
+
 
 def tidy_openapi(build: Callable[[], Document]) -> Document:
-    """Build the document (FastAPI does it once and keeps it) and tidy its parameters."""
+    """Build the document (FastAPI does it once and keeps it) and tidy it.
+
+    A parameter is never null, examples are whole, and every answer has an X-Request-ID.
+    """
     document = build()
+    document["components"].setdefault("headers", {})["X-Request-ID"] = REQUEST_ID
     for path in document["paths"].values():
         for operation in path.values():
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _without_null(parameter["schema"])
+            for response in operation["responses"].values():
+                _complete_examples(response)
+                response.setdefault("headers", {})["X-Request-ID"] = {"$ref": "#/components/headers/X-Request-ID"}
     return document
+
+
+def _complete_examples(response: dict[str, Any]) -> None:
+    """FastAPI drops what is null, but a failure without details is sent with `"data": null`."""
+    for content in response.get("content", {}).values():
+        for example in content.get("examples", {}).values():
+            example["value"].setdefault("data", None)
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,14 @@ SUCCESS_CODE = 200
 SUCCESS_MESSAGE = "Success"
 
 
+HEADERS = {
+    "Cache-Control": "How long the answer may be kept.",
+    "Content-Disposition": "The name of the file.",
+    "ETag": "The version of what is sent, for If-None-Match and If-Match.",
+    "Location": "The address of what was created.",
+}
+
+
 class Envelope(BaseModel, Generic[T]):
     """A success: `code` is 200 whatever the 2xx status is, `data` the typed result."""
 
@@ -83,3 +91,16 @@ def resp_404(*, message: str = "Not found.", data: Any = None) -> Response:
 def resp_500(*, message: str = "Something went wrong on our side.", data: Any = None) -> Response:
     """The service failed; says nothing about why."""
     return resp_error(500, message=message, data=data)
+
+
+def document_headers(status_code: int, *names: str) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI `responses` entry that says which of HEADERS an answer of this status carries."""
+    headers = {name: {"description": HEADERS[name], "schema": {"type": "string"}} for name in names}
+    return {status_code: {"headers": headers}}
+
+
+def document_not_modified(*names: str) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI `responses` entry of 304, which carries these of HEADERS."""
+    return {
+        304: {"description": "It is what If-None-Match names; there is no body.", **document_headers(304, *names)[304]}
+    }

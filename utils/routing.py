@@ -30,12 +30,14 @@ from utils.custom_exc import (
 )
 from utils.direct_call import DirectCall, parse_query
 from utils.ready_answers import Recorder, answer_and_keep, header
-from utils.response_code import SUCCESS_CODE, SUCCESS_MESSAGE, Envelope
+from utils.response_code import SUCCESS_CODE, SUCCESS_MESSAGE, Envelope, document_headers, document_not_modified
 
 Endpoint = Callable[..., Any]
 
 _BEFORE_DATA = f'{{"code":{SUCCESS_CODE},"message":"{SUCCESS_MESSAGE}","data":'.encode()
 _AFTER_DATA = b"}"
+
+_TAGGED = {**document_headers(200, "ETag"), **document_not_modified("ETag")}
 
 _ROUTE_OPTIONS = inspect.signature(APIRouter.add_api_route).parameters.keys() - {
     "self", "path", "endpoint", "route_class_override", "form_limits", "max_body_size",
@@ -80,6 +82,8 @@ class EnvelopeRoute(APIRoute):
         self.body_types = _body_types(self)
         self.is_cached = getattr(endpoint, "is_cached", False)
         self.responses = merge_errors(errors(*self._errors_of_any_route()), responses or {})
+        if self.is_cached:
+            self.responses |= _TAGGED
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Look at the part before the first parameter before trying the whole pattern: most routes end here."""

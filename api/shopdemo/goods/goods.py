@@ -27,22 +27,28 @@ from api.shopdemo.goods.errors import (
     PictureTooLarge,
     TooManyPictures,
 )
-from api.shopdemo.goods.transfer import ExportFormat, OnConflict, write_export
+from api.shopdemo.goods.transfer import ExportFormat, OnConflict, begin, write_export
 from api.shopdemo.schemas import Goods, GoodsCreate, GoodsPage, GoodsQuery, GoodsUpdate, ImportResult, Picture
 from utils.custom_exc import Forbidden, NotAuthenticated, NotReady, PreconditionFailed, PreconditionRequired, errors
+from utils.response_code import document_headers, document_not_modified
 from utils.routing import EnvelopeRoute, cached
 
 MAX_UPLOAD_BYTES = 10 * 1024 * 1024
 
 PICTURE_CACHE = "public, max-age=31536000, immutable"  # a picture's name follows from its content
 
-router = APIRouter(prefix="/goods", tags=["goods"], route_class=EnvelopeRoute, responses=errors(NotReady))
+router = APIRouter(prefix="/goods", tags=["goods"], route_class=EnvelopeRoute)
 
 PictureName = Annotated[str, Path(pattern=r"^[0-9a-f]{24}(_small)?\.webp$")]
-ADMIN_ERRORS = (NotAuthenticated, Forbidden)
+WRITE_ERRORS = (NotAuthenticated, Forbidden, NotReady)
+CHANGE_ERRORS = (
+    *WRITE_ERRORS, GoodsNotFound, GoodsSkuTaken, CategoryUnknown, PreconditionFailed, PreconditionRequired,
+)  # fmt: skip
+TAGGED = document_headers(200, "ETag")
+CREATED = document_headers(201, "Location", "ETag")
 
 
-@router.get("", responses=errors(CategoryUnknown, CursorInvalid, PageTooDeep))
+@router.get("", responses=errors(NotReady, CategoryUnknown, CursorInvalid, PageTooDeep))
 @cached
 async def list_goods(query: Annotated[GoodsQuery, Query()], catalogue: CatalogueDep) -> GoodsPage:
     """Goods, filtered and sorted: a numbered page with its total, or an endless list by cursor.
@@ -55,19 +61,28 @@ async def list_goods(query: Annotated[GoodsQuery, Query()], catalogue: Catalogue
 @router.get(
     "/export",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/csv": {}, "application/jsonl": {}}, "description": "One line for each goods."}},
+    responses={
+        200: {
+            "content": {"text/csv": {}, "application/jsonl": {}},
+            "description": "One line for each goods.",
+            **document_headers(200, "Content-Disposition")[200],
+        },
+        **errors(NotReady),
+    },
 )
 async def export_goods(catalogue: CatalogueDep, format: ExportFormat = "csv") -> StreamingResponse:  # noqa: A002
     """The whole catalogue, streamed; the columns are those that an import takes."""
     media_type = "text/csv; charset=utf-8" if format == "csv" else "application/jsonl"
     headers = {"Content-Disposition": f'attachment; filename="goods.{format}"'}
-    return StreamingResponse(write_export(catalogue.everything(), format), headers=headers, media_type=media_type)
+    return StreamingResponse(
+        write_export(await begin(catalogue.everything()), format), headers=headers, media_type=media_type
+    )
 
 
 @router.post(
     "/import",
     dependencies=[AsAdministrator],
-    responses=errors(*ADMIN_ERRORS, ImportRejected),
+    responses=errors(*WRITE_ERRORS, ImportRejected),
     max_body_size=MAX_UPLOAD_BYTES,
     form_limits={"max_files": 1, "max_fields": 1},
 )
@@ -76,7 +91,7 @@ async def import_goods(file: UploadFile, importer: ImporterDep, on_conflict: OnC
     return await importer.run(file.file, on_conflict)
 
 
-@router.get("/{goods_id}", responses=errors(GoodsNotFound))
+@router.get("/{goods_id}", responses=errors(NotReady, GoodsNotFound))
 @cached
 async def get_goods(goods_id: GoodsId, catalogue: CatalogueDep, response: Response) -> Goods:
     """One by id. The ETag is what a change of it needs in If-Match."""
@@ -84,7 +99,10 @@ async def get_goods(goods_id: GoodsId, catalogue: CatalogueDep, response: Respon
 
 
 @router.post(
-    "", status_code=201, dependencies=[AsAdministrator], responses=errors(*ADMIN_ERRORS, GoodsSkuTaken, CategoryUnknown)
+    "",
+    status_code=201,
+    dependencies=[AsAdministrator],
+    responses={**CREATED, **errors(*WRITE_ERRORS, GoodsSkuTaken, CategoryUnknown)},
 )
 async def create_goods(goods: GoodsCreate, administration: AdministrationDep, response: Response) -> Goods:
     """Add goods to the catalogue."""
@@ -96,9 +114,7 @@ async def create_goods(goods: GoodsCreate, administration: AdministrationDep, re
 @router.put(
     "/{goods_id}",
     dependencies=[AsAdministrator],
-    responses=errors(
-        *ADMIN_ERRORS, GoodsNotFound, GoodsSkuTaken, CategoryUnknown, PreconditionFailed, PreconditionRequired
-    ),
+    responses={**TAGGED, **errors(*CHANGE_ERRORS)},
 )
 async def replace_goods(
     goods_id: GoodsId,
@@ -114,9 +130,7 @@ async def replace_goods(
 @router.patch(
     "/{goods_id}",
     dependencies=[AsAdministrator],
-    responses=errors(
-        *ADMIN_ERRORS, GoodsNotFound, GoodsSkuTaken, CategoryUnknown, PreconditionFailed, PreconditionRequired
-    ),
+    responses={**TAGGED, **errors(*CHANGE_ERRORS)},
 )
 async def update_goods(
     goods_id: GoodsId,
@@ -132,8 +146,9 @@ async def update_goods(
 @router.delete(
     "/{goods_id}",
     status_code=204,
+    response_class=Response,
     dependencies=[AsAdministrator],
-    responses=errors(*ADMIN_ERRORS, GoodsNotFound, PreconditionFailed),
+    responses=errors(*WRITE_ERRORS, GoodsNotFound, PreconditionFailed),
 )
 async def delete_goods(
     goods_id: GoodsId,
@@ -151,7 +166,10 @@ async def delete_goods(
     "/{goods_id}/pictures",
     status_code=201,
     dependencies=[AsAdministrator],
-    responses=errors(*ADMIN_ERRORS, GoodsNotFound, TooManyPictures, PictureTooLarge, NotAPicture),
+    responses={
+        **document_headers(201, "Location"),
+        **errors(*WRITE_ERRORS, GoodsNotFound, TooManyPictures, PictureTooLarge, NotAPicture),
+    },
     max_body_size=MAX_UPLOAD_BYTES,
     form_limits={"max_files": 1, "max_fields": 1},
 )
@@ -165,7 +183,15 @@ async def add_picture(goods_id: GoodsId, file: UploadFile, pictures: PicturesDep
 @router.get(
     "/{goods_id}/pictures/{name}",
     response_class=FileResponse,
-    responses={200: {"content": {"image/webp": {}}, "description": "The picture."}, **errors(PictureNotFound)},
+    responses={
+        200: {
+            "content": {"image/webp": {}},
+            "description": "The picture.",
+            **document_headers(200, "ETag", "Cache-Control")[200],
+        },
+        **document_not_modified("ETag", "Cache-Control"),
+        **errors(PictureNotFound),
+    },
 )
 async def show_picture(goods_id: GoodsId, name: PictureName, request: Request) -> FileResponse:
     """A picture or, with `_small` in its name, its thumbnail."""
@@ -178,8 +204,9 @@ async def show_picture(goods_id: GoodsId, name: PictureName, request: Request) -
 @router.delete(
     "/{goods_id}/pictures/{name}",
     status_code=204,
+    response_class=Response,
     dependencies=[AsAdministrator],
-    responses=errors(*ADMIN_ERRORS, GoodsNotFound, PictureNotFound),
+    responses=errors(*WRITE_ERRORS, GoodsNotFound, PictureNotFound),
 )
 async def delete_picture(goods_id: GoodsId, name: PictureName, pictures: PicturesDep) -> None:
     """Take a picture away."""

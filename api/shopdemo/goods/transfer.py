@@ -89,6 +89,19 @@ def read_csv(file: BinaryIO) -> tuple[dict[int, GoodsCreate], list[LineError]]:
     return goods, errors
 
 
+async def begin(batches: AsyncIterator[Sequence[Goods]]) -> AsyncIterator[Sequence[Goods]]:
+    """Fetch the first batch now, so that a database that is away is an answer and no file that breaks off."""
+    first = await anext(batches, None)
+
+    async def all_batches() -> AsyncIterator[Sequence[Goods]]:
+        if first is not None:
+            yield first
+        async for batch in batches:
+            yield batch
+
+    return all_batches()
+
+
 async def write_export(batches: AsyncIterator[Sequence[Goods]], format_: ExportFormat) -> AsyncIterator[bytes]:
     """The whole catalogue as CSV or JSON Lines, piece by piece."""
     if format_ == "csv":
