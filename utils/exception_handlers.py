@@ -62,8 +62,13 @@ async def answer_http_exception(request: Request, error: HTTPException) -> Respo
 
 async def answer_validation_error(_: Request, error: RequestValidationError) -> Response:
     """List what does not fit where; never the rejected input, it can be a password."""
-    found = [{"loc": list(item["loc"]), "message": item["msg"], "type": item["type"]} for item in error.errors()]
+    found = [{"loc": list(item["loc"]), "message": readable(item["msg"]), "type": item["type"]} for item in error.errors()]
     return _answer(ValidationFailed(data={"errors": found}))
+
+
+def readable(message: str) -> str:
+    """Pydantic's message for people: without the words it puts before our own."""
+    return message.removeprefix("Value error, ")
 
 
 class FailureMiddleware:
