@@ -65,8 +65,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with open_resources(app.state):
         for problem in await health.find_problems(app.state):
             logger.warning(problem)
-        yield
-    close_logging()
+        try:
+            yield
+        finally:
+            close_logging()
 
 
 def _operation_id(route: APIRoute) -> str:

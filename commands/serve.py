@@ -5,9 +5,10 @@ import asyncio
 import click
 import uvicorn
 
+from commands.problems import UNREACHABLE, find_problems
 from commands.tables import fill, upgrade
 from extensions.logger import configure_logging
-from settings import Settings, get_settings
+from settings import Settings, SettingsError, examine_settings, get_settings
 
 
 @click.command()
@@ -17,6 +18,7 @@ from settings import Settings, get_settings
 @click.option("--reload", is_flag=True, help="Start anew whenever the code changes; for development.")
 def serve(host: str | None = None, port: int | None = None, workers: int | None = None, reload: bool = False) -> None:
     """Run the service. In development an SQLite database is migrated and filled first."""
+    _refuse_unsafe_production()
     settings = get_settings()
     configure_logging(settings)
     if settings.env == "development" and settings.database_url.startswith("sqlite"):
@@ -33,6 +35,15 @@ def serve(host: str | None = None, port: int | None = None, workers: int | None 
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=settings.grace_seconds,
     )
+
+
+def _refuse_unsafe_production() -> None:
+    """Raise SettingsError with every reason at once. A database that is away may come back: /readyz tells."""
+    settings, problems = examine_settings()
+    if settings.env == "production":
+        reasons = [problem for problem in find_problems(settings, problems) if problem is not UNREACHABLE]
+        if reasons:
+            raise SettingsError(reasons)
 
 
 async def _prepare(settings: Settings) -> None:

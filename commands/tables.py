@@ -44,7 +44,7 @@ def seed() -> None:
 
 async def upgrade(settings: Settings, project: str | None = None) -> None:
     """Bring the tables of all sub-projects, or of one, to the newest revision."""
-    async with _migrations(settings, project) as (database, found):
+    async with open_migrations(settings, project) as (database, found):
         for migrations in found:
             if not await migrations.is_current(database.engine):
                 await migrations.upgrade(database.engine)
@@ -63,7 +63,7 @@ async def fill(settings: Settings) -> None:
 
 
 async def _check(settings: Settings, project: str | None) -> None:
-    async with _migrations(settings, project) as (database, found):
+    async with open_migrations(settings, project) as (database, found):
         for migrations in found:
             try:
                 await migrations.check(database.engine)
@@ -72,13 +72,16 @@ async def _check(settings: Settings, project: str | None) -> None:
 
 
 async def _revise(settings: Settings, project: str, message: str) -> None:
-    async with _migrations(settings, project) as (database, found):
+    async with open_migrations(settings, project) as (database, found):
         for migrations in found:
             await migrations.revise(database.engine, message)
 
 
 @asynccontextmanager
-async def _migrations(settings: Settings, project: str | None) -> AsyncIterator[tuple[Database, list[Migrations]]]:
+async def open_migrations(
+    settings: Settings, project: str | None = None
+) -> AsyncIterator[tuple[Database, list[Migrations]]]:
+    """The database, and the migrations of all sub-projects or of one."""
     projects: list[Project] = find_projects((project,) if project else settings.projects)
     database = await connect(settings)
     try:
