@@ -21,9 +21,7 @@ async def _schema_problems(settings: Settings) -> list[Problem]:
     try:
         async with open_migrations(settings) as (database, found):
             return [
-                Problem(
-                    "database", f"has an out-of-date schema for {migrations.project}", "run `python main.py migrate`"
-                )
+                Problem(f"the schema of {migrations.project}", "is out of date", "run `python main.py migrate`")
                 for migrations in found
                 if not await migrations.is_current(database.engine)
             ]
