@@ -199,7 +199,7 @@ class PostgresReader:
         try:
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
                 return await connection.fetch(sql, *arguments)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except Exception as error:
             if unreachable(error):
                 raise NotReady from error
             raise
@@ -271,6 +271,7 @@ _POSTGRES_AWAY = (
     asyncpg.DiskFullError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that ended while it was made ready
     # answers to a connection attempt: no such database, closed for now, not for this user
     asyncpg.InvalidCatalogNameError,
     asyncpg.ObjectNotInPrerequisiteStateError,

@@ -140,7 +140,10 @@ def _read_row(line: int, row: dict[str | Any, Any]) -> tuple[GoodsCreate | None,
     try:
         goods = GoodsCreate(**values)
     except ValidationError as error:
-        errors += [_error(line, str(detail["loc"][0]), detail["msg"]) for detail in error.errors()]
+        errors += [
+            _error(line, str(detail["loc"][0]), detail["msg"].removeprefix("Value error, "))
+            for detail in error.errors()
+        ]
     return (None, errors) if errors else (goods, [])
 
 
