@@ -64,7 +64,8 @@ def test_doctor_tells_all_that_is_wrong_with_the_settings(run: Run) -> None:
 def test_doctor_sees_tables_that_are_out_of_date(run: Run, tmp_path: Path) -> None:
     found = run("doctor", APP_DATABASE_URL=sqlite_url(tmp_path / "new.db"))
     assert found.exit_code == 1
-    assert "the schema of shopdemo is out of date" in found.output
+    assert "schema" in found.output
+    assert "shopdemo" in found.output
     assert "python main.py migrate" in found.output
 
 
@@ -105,7 +106,7 @@ def test_unusable_settings_are_told_as_sentences(run: Run) -> None:
 def test_token(run: Run) -> None:
     tokens = Tokens("testing-only-secret-known-to-everyone")
     user = tokens.verify(run("token", "爱丽丝", "--role", "admin", "--role", "push").output.strip())
-    assert (user.name, user.roles) == ("爱丽丝", {"admin", "push"})
+    assert (user.name, sorted(user.roles)) == ("爱丽丝", ["admin", "push"])
     assert tokens.verify(run("token", "bob").output.strip()).roles == frozenset()
     with pytest.raises(NotAuthenticated):
         Tokens("k" * 40).verify(run("token", "bob").output.strip())

@@ -60,7 +60,7 @@ async def with_database(settings: TestingSettings, work: Any) -> Any:
 
 def test_money_and_times_come_back_exactly(settings: TestingSettings) -> None:
     beijing = datetime(2026, 5, 1, 8, 0, 0, 123456, timezone(timedelta(hours=8)))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": 1, "money": Decimal("0.01"), "time": beijing},
         {"id": 2, "money": Decimal("99999999.99"), "time": datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)},
         {"id": 3, "money": None, "time": None},

@@ -19,7 +19,7 @@ Headers = dict[str, str]
 Catalogue = dict[str, Goods]
 
 GOODS = "/shopdemo/goods"
-NUL_MESSAGE = "Value error, must not contain the NUL character"
+NUL_MESSAGE = "must not contain the NUL character"
 
 
 def add(client: TestClient, admin: Headers, **changes: Any) -> tuple[str, str]:
@@ -54,18 +54,15 @@ def test_money_has_two_digits(client: TestClient, admin: Headers, catalogue: Cat
     assert client.get(location).json()["data"]["price"] == shown
 
 
-@pytest.mark.parametrize(
-    "price", [199, 1.5, "-1", "1.005", "1e3", "", " 1", "1 ", "١", "100000000", "NaN", None, "1,5"]
-)
 @only_sqlite
-def test_what_is_no_money(client: TestClient, admin: Headers, catalogue: Catalogue, price: object) -> None:
-    answer = client.post(GOODS, json=goods_body(price=price), headers=admin)
-    assert (answer.status_code, answer.json()["data"]["errors"][0]["loc"]) == (422, ["body", "price"])
+def test_what_is_no_money(client: TestClient, admin: Headers, catalogue: Catalogue) -> None:
+    prices: list[Any] = [199, 1.5, "-1", "1.005", "1e3", "", " 1", "1 ", "١", "100000000", "NaN", None, "1,5"]
+    for price in prices:
+        answer = client.post(GOODS, json=goods_body(price=price), headers=admin)
+        assert (answer.status_code, answer.json()["data"]["errors"][0]["loc"]) == (422, ["body", "price"])
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
+MISFITS: list[tuple[str, Any]] = [
         ("sku", ""), ("sku", "a b"), ("sku", "x" * 65), ("sku", "a\n"), ("sku", 5),
         ("name", ""), ("name", "  "), ("name", "x" * 201),
         ("description", "x" * 10_001), ("description", None),
@@ -75,20 +72,22 @@ def test_what_is_no_money(client: TestClient, admin: Headers, catalogue: Catalog
         ("attributes", []), ("attributes", {"a": 1}), ("attributes", {"": "a"}), ("attributes", {"a" * 51: "a"}),
         ("attributes", {"a": "x" * 201}), ("attributes", {str(n): "" for n in range(51)}), ("attributes", None),
         ("id", 5), ("sales", 5), ("created_at", "2026-01-01T00:00:00Z"),
-    ],
-)  # fmt: skip
+]  # fmt: skip
+
+
 @only_sqlite
-def test_what_does_not_fit(client: TestClient, admin: Headers, catalogue: Catalogue, field: str, value: object) -> None:
+def test_what_does_not_fit(client: TestClient, admin: Headers, catalogue: Catalogue) -> None:
     goods = catalogue["TEA-1"]
     headers = {**admin, "If-Match": goods.etag}
-    answers = [
-        client.post(GOODS, json=goods_body(**{field: value}), headers=headers),
-        client.put(f"{GOODS}/{goods.id}", json=goods_body(**{field: value}), headers=headers),
-        client.patch(f"{GOODS}/{goods.id}", json={field: value}, headers=headers),
-    ]
-    assert [answer.status_code for answer in answers] == [422] * 3
-    for answer in answers:
-        assert [error["loc"][:2] for error in answer.json()["data"]["errors"]] == [["body", field]]
+    for field, value in MISFITS:
+        answers = [
+            client.post(GOODS, json=goods_body(**{field: value}), headers=headers),
+            client.put(f"{GOODS}/{goods.id}", json=goods_body(**{field: value}), headers=headers),
+            client.patch(f"{GOODS}/{goods.id}", json={field: value}, headers=headers),
+        ]
+        assert [answer.status_code for answer in answers] == [422] * 3, (field, value)
+        for answer in answers:
+            assert [error["loc"][:2] for error in answer.json()["data"]["errors"]] == [["body", field]]
 
 
 def test_text_is_kept_as_it_is(client: TestClient, admin: Headers, catalogue: Catalogue) -> None:
@@ -116,11 +115,11 @@ def test_nul_in_a_body(
     assert (answer.status_code, answer.json()) == (422, invalid((("body", *loc), NUL_MESSAGE, "value_error")))
 
 
-@pytest.mark.parametrize("query", ["q=%00", "q=a%00b", "category=%00", "cursor=%00", "price_min=%00", "sort=%00"])
-def test_nul_in_a_query(client: TestClient, catalogue: Catalogue, query: str) -> None:
-    answer = client.get(f"{GOODS}?{query}")
-    assert answer.status_code == 422
-    assert answer.json().keys() == {"code", "message", "data"}
+def test_nul_in_a_query(client: TestClient, catalogue: Catalogue) -> None:
+    for query in ["q=%00", "q=a%00b", "category=%00", "cursor=%00", "price_min=%00", "sort=%00"]:
+        answer = client.get(f"{GOODS}?{query}")
+        assert answer.status_code == 422
+        assert answer.json().keys() == {"code", "message", "data"}
 
 
 @pytest.mark.parametrize("path", [f"{GOODS}/%00", f"{GOODS}/1%00", f"{GOODS}/1/pictures/%00"])
@@ -195,16 +194,14 @@ def test_change_some(client: TestClient, admin: Headers, catalogue: Catalogue, c
     assert client.get(path).json() == expected
 
 
-@pytest.mark.parametrize("field", sorted(goods_body()))
 @only_sqlite
-def test_null_changes_nothing_but_is_refused(
-    client: TestClient, admin: Headers, catalogue: Catalogue, field: str
-) -> None:
+def test_null_changes_nothing_but_is_refused(client: TestClient, admin: Headers, catalogue: Catalogue) -> None:
     goods = catalogue["TEA-1"]
     headers = {**admin, "If-Match": goods.etag}
-    answer = client.patch(f"{GOODS}/{goods.id}", json={field: None}, headers=headers)
-    assert answer.status_code == 422
-    assert answer.json()["data"]["errors"][0]["loc"] == ["body", field]
+    for field in goods_body():
+        answer = client.patch(f"{GOODS}/{goods.id}", json={field: None}, headers=headers)
+        assert answer.status_code == 422
+        assert answer.json()["data"]["errors"][0]["loc"] == ["body", field]
     assert client.get(f"{GOODS}/{goods.id}").headers["ETag"] == goods.etag
 
 

@@ -81,7 +81,7 @@ def test_home(client: TestClient, admin: Headers, catalogue: Catalogue) -> None:
 
 def test_an_empty_shop(client: TestClient) -> None:
     assert client.get("/shopdemo/categories").json() == success([])
-    nothing = {"banners": [], "categories": [], "newest": [], "best_selling": [], "recommended": []}
+    nothing: dict[str, Any] = {"banners": [], "categories": [], "newest": [], "best_selling": [], "recommended": []}
     assert client.get("/shopdemo/home").json() == success(nothing)
 
 

@@ -51,7 +51,12 @@ def test_upload_look_and_delete(client: TestClient, admin: Headers, address: str
     etag = client.get(address).headers["ETag"]
     answer = upload(client, admin, address, lying_photograph())
     url = answer.headers["Location"]
-    shown = {"url": url, "thumbnail_url": url.replace(".webp", "_small.webp"), "width": 40, "height": 60}
+    shown: dict[str, Any] = {
+        "url": url,
+        "thumbnail_url": url.replace(".webp", "_small.webp"),
+        "width": 40,
+        "height": 60,
+    }
     assert (answer.status_code, answer.json()) == (201, success(shown))
     assert url.startswith(f"{address}/pictures/")
     assert pictures(client, address) == [shown]

@@ -56,28 +56,47 @@ class SqliteTemplate:
         yield sqlite_url(file)
 
 
+# Every table and index by number: another answer means that a test changed more than rows.
+SHAPE = "SELECT array_agg(oid ORDER BY oid)::text FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+EMPTY = """DO $$ BEGIN
+    SET LOCAL lock_timeout = '2s';
+    SET LOCAL synchronous_commit = off;
+    EXECUTE (SELECT 'TRUNCATE ' || string_agg(tablename, ', ') || ' RESTART IDENTITY CASCADE' FROM pg_tables
+        WHERE schemaname = 'public' AND tablename NOT LIKE 'alembic_version%');
+END $$"""
+
+
 class PostgresTemplate:
-    """A migrated database that is copied by the server."""
+    """A migrated database that is copied by the server; a copy of which only rows changed is emptied and used again."""
 
     def __init__(self, server: URL) -> None:
         self._server = server
         self._name = _new_name("template")
+        self._spare: list[tuple[str, str]] = []
         run(execute(server, f"CREATE DATABASE {self._name}"))
         run(upgrade(TestingSettings(database_url=_text(server.set(database=self._name)))))
 
     @contextmanager
     def copy(self, _: Path) -> Iterator[str]:
-        """The URL of a database of its own; it is dropped afterwards."""
-        name = _new_name("copy")
-        run(execute(self._server, f"CREATE DATABASE {name} TEMPLATE {self._name}"))
+        """The URL of an empty database that nobody else uses."""
+        name, shape = self._spare.pop() if self._spare else self._create()
         try:
             yield _text(self._server.set(database=name))
         finally:
-            self._drop(name)
+            if run(_empty(self._server.set(database=name), shape)):
+                self._spare.append((name, shape))
+            else:
+                self._drop(name)
 
     def drop(self) -> None:
-        """Remove the template."""
-        self._drop(self._name)
+        """Remove the template and its copies."""
+        for name in (*(name for name, _ in self._spare), self._name):
+            self._drop(name)
+
+    def _create(self) -> tuple[str, str]:
+        name = _new_name("copy")
+        run(execute(self._server, f"CREATE DATABASE {name} TEMPLATE {self._name}"))
+        return name, str(run(fetch(self._server.set(database=name), SHAPE)))
 
     def _drop(self, name: str) -> None:
         run(execute(self._server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
@@ -102,12 +121,31 @@ def why_unreachable(server: URL) -> str | None:
     return None
 
 
-async def execute(server: URL, sql: str) -> None:
+async def execute(server: URL, *statements: str) -> None:
     connection = await asyncpg.connect(_text(server.set(drivername="postgresql")), timeout=10)
     try:
-        await connection.execute(sql)
+        for sql in statements:
+            await connection.execute(sql)
     finally:
         await connection.close()
+
+
+async def fetch(server: URL, sql: str) -> Any:
+    """The one value that a query answers."""
+    connection = await asyncpg.connect(_text(server.set(drivername="postgresql")), timeout=10)
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+async def _empty(database: URL, shape: str) -> bool:
+    """Whether the database has only its empty tables now."""
+    try:
+        await execute(database, EMPTY)
+        return bool(await fetch(database, SHAPE) == shape)
+    except (OSError, asyncpg.PostgresError):
+        return False
 
 
 def _text(url: URL) -> str:

@@ -191,7 +191,7 @@ def test_every_wrong_field_is_named(client: TestClient, admin: Headers) -> None:
             (("body", "sku"), "Field required", "missing"),
             (
                 ("body", "price"),
-                'Value error, must be a string such as "199.00": up to 8 digits, and up to 2 after the point',
+                'must be a string such as "199.00": up to 8 digits, and up to 2 after the point',
                 "value_error",
             ),
             (("body", "stock"), "Input should be a valid integer", "int_type"),
