@@ -57,7 +57,7 @@ async def schema_problems(state: State) -> list[str]:
     return [
         f"the schema of {migrations.project} is out of date: run `python main.py migrate`"
         for migrations in found
-        if not await migrations.is_current(state.database.engine)
+        if not await migrations.is_current(state.database)
     ]
 
 

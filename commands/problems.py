@@ -23,7 +23,7 @@ async def _schema_problems(settings: Settings) -> list[Problem]:
             return [
                 Problem(f"the schema of {migrations.project}", "is out of date", "run `python main.py migrate`")
                 for migrations in found
-                if not await migrations.is_current(database.engine)
+                if not await migrations.is_current(database)
             ]
     except NotReady:
         return [UNREACHABLE]

@@ -46,7 +46,7 @@ async def upgrade(settings: Settings, project: str | None = None) -> None:
     """Bring the tables of all sub-projects, or of one, to the newest revision."""
     async with open_migrations(settings, project) as (database, found):
         for migrations in found:
-            if not await migrations.is_current(database.engine):
+            if not await migrations.is_current(database):
                 await migrations.upgrade(database.engine)
                 logger.info("The tables of {} are up to date now.", migrations.project)
 

@@ -23,6 +23,7 @@ from utils.custom_exc import NotReady
 Processor = Callable[[Any], Any]
 
 SQLITE_READERS = 4
+BUSY_SECONDS = 5.0  # how long a reader waits for a lock; with WAL only recovery takes one
 BUDGET_SECONDS = 0.001  # of the event loop, for one short read
 STEPS_BETWEEN_LOOKS = 1_000  # of SQLite's virtual machine; some 20 µs
 LONG_SECONDS = 60.0  # how long a statement counts as long; it may have been the machine
@@ -101,9 +102,9 @@ class SqliteReader:
         self._uri = f"{path.as_uri()}?mode=ro"
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
-        self._threads = ThreadPoolExecutor(SQLITE_READERS, "sqlite-reader", initializer=self._connect)
+        self._threads = ThreadPoolExecutor(SQLITE_READERS, "sqlite-reader")
         self._watcher = self._open()
-        self._short = self._open()
+        self._short = self._open(busy_seconds=0.0)
         self._short.set_progress_handler(lambda: perf_counter() > self._deadline, STEPS_BETWEEN_LOOKS)
         self._deadline = 0.0
         self._long: dict[str, float] = {}  # statements, and until when they go to a thread at once
@@ -120,11 +121,13 @@ class SqliteReader:
             raise
 
     def _fetch_short(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Any] | None:
-        """Run a read here and now; None when it would take too long."""
+        """Run a read here and now; None when it would take or wait too long."""
         self._deadline = perf_counter() + BUDGET_SECONDS
         try:
             return self._short.execute(sql, arguments).fetchall()
         except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                return None  # a thread may wait for it, the event loop may not
             if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
                 raise
         if len(self._long) >= MAX_LONG:
@@ -156,16 +159,15 @@ class SqliteReader:
         for connection in self._connections:
             connection.close()
 
-    def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._uri, uri=True, check_same_thread=False, cached_statements=256)
+    def _open(self, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._uri, busy_seconds, uri=True, check_same_thread=False, cached_statements=256)
         connection.execute(f"PRAGMA cache_size=-{SQLITE_PAGE_CACHE_KIB}")
         self._connections.append(connection)
         return connection
 
-    def _connect(self) -> None:
-        self._local.connection = self._open()
-
     def _run(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Any]:
+        if not hasattr(self._local, "connection"):
+            self._local.connection = self._open()
         rows: Sequence[Any] = self._local.connection.execute(sql, arguments).fetchall()
         return rows
 

@@ -1,16 +1,18 @@
 """Alembic migrations: every sub-project has its own revisions and its own version table."""
 
+import sqlite3
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import ColumnClause, Connection, MetaData, Select, String, column, select, table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from extensions.database import not_ready_when_away
+from extensions.database import Database
 
 SCRIPTS = Path(__file__).parent / "alembic"
 
@@ -43,16 +45,17 @@ class Migrations:
         async with engine.begin() as connection:
             await connection.run_sync(lambda sync: command.revision(self._config(sync), message, autogenerate=True))
 
-    async def is_current(self, engine: AsyncEngine) -> bool:
-        """Whether the database has the newest revision; raises NotReady when it cannot be asked."""
-        with not_ready_when_away():
-            async with engine.connect() as connection:
-                found = await connection.run_sync(self._revisions_of)
-        return found == set(ScriptDirectory.from_config(self._config(None)).get_heads())
+    async def is_current(self, database: Database) -> bool:
+        """Whether the database has the newest revision; raises NotReady when it cannot be asked.
 
-    def _revisions_of(self, connection: Connection) -> set[str]:
-        context = MigrationContext.configure(connection, opts={"version_table": self.version_table})
-        return set(context.get_current_heads())
+        A read like any other: readiness must not wait behind a long transaction.
+        """
+        try:
+            records = await database.fetch_all(_revisions_in(self.version_table))
+        except (sqlite3.OperationalError, asyncpg.UndefinedTableError):  # there is no such table yet
+            records = []
+        heads = ScriptDirectory.from_config(self._config(None)).get_heads()
+        return {record["version_num"] for record in records} == set(heads)
 
     def _config(self, connection: Connection | None) -> Config:
         config = Config()
@@ -61,3 +64,9 @@ class Migrations:
         config.set_main_option("path_separator", "newline")
         config.attributes.update(connection=connection, metadata=self.metadata, version_table=self.version_table)
         return config
+
+
+@lru_cache
+def _revisions_in(version_table: str) -> Select[str]:
+    revision: ColumnClause[str] = column("version_num", String)
+    return select(revision).select_from(table(version_table, revision))

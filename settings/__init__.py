@@ -47,7 +47,8 @@ def examine_settings() -> tuple[Settings, list[Problem]]:
     file = dotenv_values(".env")
     name = os.environ.get("APP_ENV") or file.get("APP_ENV") or "development"
     if name not in ENVIRONMENTS:
-        return DevelopmentSettings.model_construct(), [Problem("APP_ENV", f"is “{name}”", f"use one of {', '.join(ENVIRONMENTS)}")]
+        problem = Problem("APP_ENV", f"is “{name}”", f"use one of {', '.join(ENVIRONMENTS)}")
+        return DevelopmentSettings.model_construct(), [problem]
     settings_class = ENVIRONMENTS[name]
     keys = [*os.environ, *(file if settings_class.model_config.get("env_file") else ())]
     problems = _unknown_keys(keys, settings_class)

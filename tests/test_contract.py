@@ -240,9 +240,7 @@ def away(app: FastAPI) -> Iterator[None]:
 
 
 @pytest.fixture
-def shop(
-    app: FastAPI, client: TestClient, admin: Headers, customer: Headers, catalogue: dict[str, Goods]
-) -> Shop:
+def shop(app: FastAPI, client: TestClient, admin: Headers, customer: Headers, catalogue: dict[str, Goods]) -> Shop:
     first = f"{GOODS}/{catalogue['TEA-1'].id}"
     added = client.post(f"{first}/pictures", headers=admin, files={"file": ("a", _png("blue"))}).json()["data"]
     # A picture is a change: the goods have the next version now.

@@ -62,7 +62,9 @@ async def answer_http_exception(request: Request, error: HTTPException) -> Respo
 
 async def answer_validation_error(_: Request, error: RequestValidationError) -> Response:
     """List what does not fit where; never the rejected input, it can be a password."""
-    found = [{"loc": list(item["loc"]), "message": readable(item["msg"]), "type": item["type"]} for item in error.errors()]
+    found = [
+        {"loc": list(item["loc"]), "message": readable(item["msg"]), "type": item["type"]} for item in error.errors()
+    ]
     return _answer(ValidationFailed(data={"errors": found}))
 
 

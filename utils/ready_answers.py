@@ -35,8 +35,27 @@ class Answer(NamedTuple):
     body: bytes
 
 
+class Revalidation:
+    """Stands between a route and `send`: an answer whose own ETag the client has becomes 304."""
+
+    def __init__(self, send: Send, if_none_match: str) -> None:
+        self._send = send
+        self._if_none_match = if_none_match
+        self._is_known = False
+
+    async def send(self, message: Message) -> None:
+        """Send the message, or nothing but the 304."""
+        if message["type"] == "http.response.start" and message["status"] == 200:
+            etag = _etag(message["headers"])
+            self._is_known = etag is not None and matches(self._if_none_match, etag)
+            if self._is_known:
+                await _send_not_modified(message["headers"], self._send)
+        if not self._is_known:
+            await self._send(message)
+
+
 class Recorder:
-    """Stands between a route and `send`: gives the answer an ETag, turns it into 304, remembers it."""
+    """Stands between a cached route and `send`: gives the answer an ETag, turns it into 304, remembers it."""
 
     def __init__(self, send: Send, if_none_match: str | None) -> None:
         self.answer: Answer | None = None
@@ -62,9 +81,7 @@ class Recorder:
 async def send_answer(answer: Answer, if_none_match: str | None, send: Send) -> None:
     """Send a ready answer, or 304 when the client has it."""
     if if_none_match is not None and matches(if_none_match, answer.etag):
-        headers = [header for header in answer.headers if header[0] in _NOT_MODIFIED_HEADERS]
-        await send({"type": "http.response.start", "status": 304, "headers": headers})
-        await send({"type": "http.response.body"})
+        await _send_not_modified(answer.headers, send)
     else:
         await send({"type": "http.response.start", "status": 200, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
@@ -123,9 +140,19 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
+async def _send_not_modified(headers: Headers, send: Send) -> None:
+    kept = [header for header in headers if header[0] in _NOT_MODIFIED_HEADERS]
+    await send({"type": "http.response.start", "status": 304, "headers": kept})
+    await send({"type": "http.response.body"})
+
+
+def _etag(headers: Headers) -> str | None:
+    return next((value.decode("latin-1") for name, value in headers if name == b"etag"), None)
+
+
 def _answer(headers: Headers, body: bytes) -> Answer:
-    for name, value in headers:
-        if name == b"etag":
-            return Answer(headers, value.decode("latin-1"), body)
-    etag = f'"{blake2b(body, digest_size=9).hexdigest()}"'
-    return Answer([*headers, (b"etag", etag.encode()), (b"cache-control", b"no-cache")], etag, body)
+    etag = _etag(headers)
+    if etag is None:
+        etag = f'"{blake2b(body, digest_size=9).hexdigest()}"'
+        headers = [*headers, (b"etag", etag.encode()), (b"cache-control", b"no-cache")]
+    return Answer(headers, etag, body)

@@ -29,7 +29,7 @@ from utils.custom_exc import (
     merge_errors,
 )
 from utils.direct_call import DirectCall, parse_query
-from utils.ready_answers import Recorder, answer_and_keep, header
+from utils.ready_answers import Revalidation, answer_and_keep, header
 from utils.response_code import SUCCESS_CODE, SUCCESS_MESSAGE, Envelope, document_headers, document_not_modified
 
 Endpoint = Callable[..., Any]
@@ -105,7 +105,7 @@ class EnvelopeRoute(APIRoute):
         elif self.is_cached:
             await answer_and_keep(scope["app"].state.cache, scope, receive, send, self._answer)
         elif if_none_match := header(scope, b"if-none-match"):
-            await self._answer(scope, receive, Recorder(send, if_none_match).send)
+            await self._answer(scope, receive, Revalidation(send, if_none_match).send)
         else:
             await self._answer(scope, receive, send)
 

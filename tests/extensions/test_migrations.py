@@ -56,7 +56,7 @@ async def downgrade(migrations: Migrations, database: Database) -> None:
 def test_tables_in_code_and_database_are_the_same(settings: TestingSettings) -> None:
     async def work() -> None:
         async with opened(settings) as database:
-            assert await shop().is_current(database.engine)
+            assert await shop().is_current(database)
             await shop().check(database.engine)
 
     run(work())
@@ -81,10 +81,10 @@ def test_down_and_up_again(settings: TestingSettings, catalogue: object) -> None
         async with opened(settings) as database:
             await downgrade(shop(), database)
             assert await tables(database) == {"alembic_version_shopdemo"}
-            assert not await shop().is_current(database.engine)
+            assert not await shop().is_current(database)
             await shop().upgrade(database.engine)
             await shop().upgrade(database.engine)
-            assert await shop().is_current(database.engine)
+            assert await shop().is_current(database)
             await shop().check(database.engine)
 
     run(work())

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from PIL import Image
 from starlette.testclient import TestClient
 
 from api.shopdemo.goods.errors import (
@@ -20,7 +21,7 @@ from api.shopdemo.schemas import Goods
 from settings.testing_config import TestingSettings
 from tests.support.databases import only_sqlite
 from tests.support.envelopes import failure, success
-from tests.support.pictures import RED, claimed_png, lying_photograph, opened, picture
+from tests.support.pictures import RED, claimed_png, encode, lying_photograph, opened, picture
 
 Headers = dict[str, str]
 Catalogue = dict[str, Goods]
@@ -83,6 +84,16 @@ def test_upload_look_and_delete(client: TestClient, admin: Headers, address: str
     assert (client.get(url).status_code, client.get(url).json()) == (404, failure(PictureNotFound))
     assert pictures(client, address) == []
     assert stored(settings) == []
+
+
+@only_sqlite
+def test_a_picture_sent_in_several_pieces_is_not_sent_again(client: TestClient, admin: Headers, address: str) -> None:
+    noise = encode(Image.effect_noise((900, 900), 200), "PNG")
+    url = upload(client, admin, address, noise).json()["data"]["url"]
+    served = client.get(url)
+    assert len(served.content) > 64 * 1024  # what is sent at once
+    again = client.get(url, headers={"If-None-Match": served.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
 
 
 @pytest.mark.parametrize(
