@@ -160,7 +160,9 @@ class SqliteReader:
             connection.close()
 
     def _open(self, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._uri, busy_seconds, uri=True, check_same_thread=False, cached_statements=256)
+        connection = sqlite3.connect(
+            self._uri, timeout=busy_seconds, uri=True, check_same_thread=False, cached_statements=256
+        )
         connection.execute(f"PRAGMA cache_size=-{SQLITE_PAGE_CACHE_KIB}")
         self._connections.append(connection)
         return connection
