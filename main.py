@@ -4,7 +4,7 @@ if __name__ == "__main__":
     from commands import cli
 
     cli(prog_name="python main.py")
-else:
+elif __name__ != "__mp_main__":  # a spawned process imports this file under that name too
     import gc
 
     from api import create_app

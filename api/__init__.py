@@ -7,6 +7,7 @@ from functools import partial
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from loguru import logger
+from starlette.datastructures import State
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -15,7 +16,8 @@ from api.middleware import RequestMiddleware
 from api.openapi import tidy_openapi
 from api.projects import find_projects, open_resources
 from extensions.logger import close_logging
-from settings import Settings, get_settings
+from settings import Problem, Settings, SettingsError, get_settings
+from utils.custom_exc import NotReady
 from utils.exception_handlers import FailureMiddleware, register_exception_handlers
 from utils.ready_answers import ReadyAnswersMiddleware
 from utils.routing import mount_flat
@@ -63,12 +65,24 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with open_resources(app.state):
-        for problem in await health.find_problems(app.state):
-            logger.warning(problem)
+        await _refuse_or_report_schema(app.state)
         try:
             yield
         finally:
             close_logging()
+
+
+async def _refuse_or_report_schema(state: State) -> None:
+    """In production raise SettingsError when the schema is not current; a database that is away may come back."""
+    try:
+        problems = await health.schema_problems(state)
+    except NotReady:
+        problems = []
+        logger.warning("The database cannot be reached; /readyz says when it can.")
+    for problem in problems:
+        logger.warning(problem)
+    if problems and state.settings.env == "production":
+        raise SettingsError([Problem("database", problem, "see `python main.py doctor`") for problem in problems])
 
 
 def _operation_id(route: APIRoute) -> str:

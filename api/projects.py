@@ -63,8 +63,8 @@ def find_projects(wanted: tuple[str, ...] = ()) -> list[Project]:
     known = project_names()
     for name in wanted:
         if name not in known:
-            nearest = get_close_matches(name, known, n=1, cutoff=0)[0]
-            raise ProjectError(f"APP_PROJECTS: there is no sub-project “{name}”; did you mean {nearest}?")
+            hint = "".join(f"; did you mean {nearest}?" for nearest in get_close_matches(name, known, n=1, cutoff=0))
+            raise ProjectError(f"APP_PROJECTS: there is no sub-project “{name}”{hint}")
     return [_load(name) for name in known if not wanted or name in wanted]
 
 

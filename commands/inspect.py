@@ -8,6 +8,7 @@ from fastapi.routing import iter_route_contexts
 from api import create_app
 from commands.problems import find_problems
 from settings import PREFIX, examine_settings, get_settings
+from utils.log_text import mask
 
 
 @click.command()
@@ -29,7 +30,9 @@ def settings() -> None:
     """List every setting with its value now and what it is for; secrets are not shown."""
     found, _ = examine_settings()
     for name, field in type(found).model_fields.items():
-        click.echo(f"{PREFIX + name.upper():24} {getattr(found, name)!s:44} {field.description or ''}".rstrip())
+        click.echo(
+            f"{PREFIX + name.upper():24} {mask(str(getattr(found, name))):44} {field.description or ''}".rstrip()
+        )
 
 
 @click.command()

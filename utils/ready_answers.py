@@ -1,7 +1,7 @@
 """Answers to GET that need no new work: 304 for what the client has, and bytes that are kept while data stays."""
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
@@ -12,6 +12,7 @@ from utils.etags import matches
 Headers = list[tuple[bytes, bytes]]
 
 _NOT_MODIFIED_HEADERS = frozenset({b"etag", b"cache-control", b"vary", b"content-location", b"expires"})
+MAX_QUERY = 1_000  # bytes; nobody asks the same long query twice
 _ENTRY_OVERHEAD = 500  # bytes of keys and headers, about
 
 
@@ -55,12 +56,12 @@ class Revalidation:
 
 
 class Recorder:
-    """Stands between a cached route and `send`: gives the answer an ETag, turns it into 304, remembers it."""
+    """Stands between a cached route and `send`: gives the answer an ETag, turns it into 304, and lets it be kept."""
 
-    def __init__(self, send: Send, if_none_match: str | None) -> None:
-        self.answer: Answer | None = None
+    def __init__(self, send: Send, if_none_match: str | None, keep: Callable[[Answer], None]) -> None:
         self._send = send
         self._if_none_match = if_none_match
+        self._keep = keep
         self._start: Message | None = None
 
     async def send(self, message: Message) -> None:
@@ -74,8 +75,9 @@ class Recorder:
             await self._send(start)
             await self._send(message)
         else:
-            self.answer = _answer(self._start["headers"], message.get("body", b""))
-            await send_answer(self.answer, self._if_none_match, self._send)
+            answer = _answer(self._start["headers"], message.get("body", b""))
+            self._keep(answer)  # first: a client that reads slowly must keep nobody else waiting
+            await send_answer(answer, self._if_none_match, self._send)
 
 
 async def send_answer(answer: Answer, if_none_match: str | None, send: Send) -> None:
@@ -89,26 +91,31 @@ async def send_answer(answer: Answer, if_none_match: str | None, send: Send) -> 
 
 async def answer_and_keep(cache: Cache, scope: Scope, receive: Receive, send: Send, route: ASGIApp) -> None:
     """Let `route` answer a GET and keep its answer; whoever asks the same meanwhile waits for it."""
-    if cache.version() is None:
-        await route(scope, receive, Recorder(send, header(scope, b"if-none-match")).send)
+    key, if_none_match = cache_key(scope), header(scope, b"if-none-match")
+    if cache.version() is None or len(scope["query_string"]) > MAX_QUERY:
+        await route(scope, receive, Recorder(send, if_none_match, lambda _: None).send)
         return
-    key = cache_key(scope)
     if waiting := cache.under_way.get(key):
         await waiting.wait()
         if known := cache.get(key):
-            await send_answer(known, header(scope, b"if-none-match"), send)
+            await send_answer(known, if_none_match, send)
             return
     done = cache.under_way[key] = asyncio.Event()
     version = cache.version()
-    recorder = Recorder(send, header(scope, b"if-none-match"))
-    try:
-        await route(scope, receive, recorder.send)
-        if answer := recorder.answer:
-            cache.put(key, answer, len(answer.body) + _ENTRY_OVERHEAD, version)
-    finally:
+
+    def keep(answer: Answer) -> None:
+        cache.put(key, answer, len(answer.body) + len(key[0]) + len(key[1]) + _ENTRY_OVERHEAD, version)
+        finish()
+
+    def finish() -> None:
         done.set()
         if cache.under_way.get(key) is done:
             del cache.under_way[key]
+
+    try:
+        await route(scope, receive, Recorder(send, if_none_match, keep).send)
+    finally:
+        finish()
 
 
 class ReadyAnswersMiddleware:

@@ -130,6 +130,12 @@ def test_settings_are_listed_and_secrets_are_not(run: Run) -> None:
     assert "the-secret" not in listed
 
 
+def test_settings_show_no_password_of_the_database(run: Run) -> None:
+    listed = run("settings", APP_DATABASE_URL="postgresql+asyncpg://bob:hunter2@db/shop").output
+    assert "postgresql+asyncpg://bob:***@db/shop" in listed
+    assert "hunter2" not in listed
+
+
 def test_serve_passes_the_settings_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Any] = []
     monkeypatch.setattr(uvicorn, "run", lambda *names, **options: served.append((names, options)))
