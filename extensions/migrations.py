@@ -54,16 +54,21 @@ class Migrations:
             records = await database.fetch_all(_revisions_in(self.version_table))
         except (sqlite3.OperationalError, asyncpg.UndefinedTableError):  # there is no such table yet
             records = []
-        heads = ScriptDirectory.from_config(self._config(None)).get_heads()
-        return {record["version_num"] for record in records} == set(heads)
+        return {record["version_num"] for record in records} == _heads(self.folder)
 
-    def _config(self, connection: Connection | None) -> Config:
+    def _config(self, connection: Connection) -> Config:
         config = Config()
         config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
         config.set_main_option("version_locations", str(self.folder).replace("%", "%%"))
         config.set_main_option("path_separator", "newline")
         config.attributes.update(connection=connection, metadata=self.metadata, version_table=self.version_table)
         return config
+
+
+@lru_cache
+def _heads(folder: Path) -> set[str]:
+    """The newest revisions; they change only with the code, so the files are read once."""
+    return set(ScriptDirectory(str(SCRIPTS), version_locations=[str(folder)]).get_heads())
 
 
 @lru_cache
