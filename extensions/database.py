@@ -4,8 +4,9 @@ Single reads run a statement that is compiled once, straight on the driver: no t
 Everything that writes goes through `transaction()`, a SQLAlchemy connection.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -15,7 +16,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from starlette.datastructures import State
 
-from extensions.database_readers import CompiledQuery, PostgresReader, SqliteReader, unreachable
+from extensions.database_readers import (
+    CLOSE_TIMEOUT_SECONDS,
+    CompiledQuery,
+    PostgresReader,
+    SqliteReader,
+    unreachable,
+)
 from settings import Settings
 from utils.custom_exc import NotReady
 
@@ -89,7 +96,8 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._reader.close()
-        await self.engine.dispose()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.engine.dispose(), CLOSE_TIMEOUT_SECONDS)
 
     def _compile(self, statement: Executable) -> CompiledQuery:
         return CompiledQuery.of(statement, self.engine.dialect)
@@ -123,8 +131,15 @@ async def connect(settings: Settings) -> Database:
     url = make_url(settings.database_url)
     if url.get_backend_name() == "sqlite":
         return Database(_sqlite_engine(url), SqliteReader(url))
-    engine = create_async_engine(url, pool_size=settings.database_pool_size, pool_timeout=POOL_TIMEOUT_SECONDS)
-    return Database(engine, await PostgresReader.open(url, settings.database_pool_size))
+    tls = url.query.get("ssl") or url.query.get("sslmode")  # None: what PGSSLMODE says
+    url = url.set(query={})  # the driver below SQLAlchemy and the driver itself spell it differently
+    engine = create_async_engine(
+        url,
+        pool_size=settings.database_pool_size,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
+        connect_args={"ssl": tls},
+    )
+    return Database(engine, await PostgresReader.open(url, tls, settings.database_pool_size))
 
 
 def _sqlite_engine(url: URL) -> AsyncEngine:

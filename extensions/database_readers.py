@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -33,6 +34,10 @@ COMMAND_TIMEOUT_SECONDS = 30.0
 ACQUIRE_TIMEOUT_SECONDS = 10.0
 CHANGES_CHANNEL = "data_changed"
 RELISTEN_SECONDS = 1.0
+HEARTBEAT_SECONDS = 1.0  # how often the listener asks whether its connection still lives
+HEARTBEAT_TIMEOUT_SECONDS = 2.0
+CHECK_TIMEOUT_SECONDS = 2.0  # readiness is answered quickly, whatever the server does
+CLOSE_TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -177,40 +182,48 @@ class SqliteReader:
 class PostgresReader:
     """A pool of asyncpg connections whose release costs no round trip, and a listener for changes."""
 
-    def __init__(self, dsn: str, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
-        self._dsn = dsn
+    def __init__(self, dsn: str, tls: Any, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._dsn, self._tls = dsn, tls
         self._pool = pool
         self._changes = 0
         self._listening = False
         self._listener = asyncio.create_task(self._listen(), name="database-changes")
 
     @classmethod
-    async def open(cls, url: URL, size: int) -> Self:
-        """Connect; a server that is down now is waited for by later reads, not here."""
+    async def open(cls, url: URL, tls: Any, size: int) -> Self:
+        """Connect, encrypted as asyncpg's `ssl` says; a server that is down now is waited for by later reads, not here."""
         dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
         pool = asyncpg.create_pool(
             dsn,
+            ssl=tls,
             min_size=0,
             max_size=size,
             reset=_keep_session,
             init=_set_codecs,
             command_timeout=COMMAND_TIMEOUT_SECONDS,
         )
-        return cls(dsn, await pool)
+        return cls(dsn, tls, await pool)
 
     async def fetch(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Any]:
         """Run one read on any connection."""
+        return await self._fetch(sql, arguments, ACQUIRE_TIMEOUT_SECONDS, COMMAND_TIMEOUT_SECONDS)
+
+    async def _fetch(self, sql: str, arguments: tuple[Any, ...], acquire: float, command: float) -> Sequence[Any]:
         try:
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
-                return await connection.fetch(sql, *arguments)
+            async with self._pool.acquire(timeout=acquire) as connection:
+                try:
+                    return await connection.fetch(sql, *arguments, timeout=command)
+                except TimeoutError:
+                    connection.terminate()  # giving it back would wait for a server that does not answer
+                    raise
         except Exception as error:
             if unreachable(error):
                 raise NotReady from error
             raise
 
     async def check(self) -> None:
-        """Raise NotReady when the server does not answer."""
-        await self.fetch("SELECT 1", ())
+        """Raise NotReady when the server does not answer soon."""
+        await self._fetch("SELECT 1", (), CHECK_TIMEOUT_SECONDS, CHECK_TIMEOUT_SECONDS)
 
     def version(self) -> int | None:
         """How often PostgreSQL told us of a change; None while nobody would tell us."""
@@ -224,7 +237,8 @@ class PostgresReader:
         """Stop listening and close every connection."""
         self._listener.cancel()
         await asyncio.gather(self._listener, return_exceptions=True)
-        await self._pool.close()
+        with suppress(TimeoutError):  # the pool ends its connections itself when it is cancelled
+            await asyncio.wait_for(self._pool.close(), CLOSE_TIMEOUT_SECONDS)
 
     async def _listen(self) -> None:
         """Listen for changes; reconnect for as long as the service lives."""
@@ -236,17 +250,23 @@ class PostgresReader:
             await asyncio.sleep(RELISTEN_SECONDS)
 
     async def _listen_once(self) -> None:
-        connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_TIMEOUT_SECONDS)
+        connection = await asyncpg.connect(
+            self._dsn, ssl=self._tls, timeout=ACQUIRE_TIMEOUT_SECONDS, command_timeout=HEARTBEAT_TIMEOUT_SECONDS
+        )
         closed = asyncio.Event()
         try:
             connection.add_termination_listener(lambda _: closed.set())
             await connection.add_listener(CHANGES_CHANNEL, self._on_change)
             self._changes += 1  # whatever was cached before may be old
             self._listening = True
-            await closed.wait()
+            while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(closed.wait(), HEARTBEAT_SECONDS)
+                    return
+                await connection.execute("SELECT 1")  # a connection can be dead without anybody telling us
         finally:
             self._listening = False
-            await connection.close()
+            connection.terminate()  # closing would wait for the server
 
     def _on_change(self, *_: Any) -> None:
         self.changed()
@@ -274,6 +294,8 @@ _POSTGRES_AWAY = (
     asyncpg.TooManyConnectionsError,
     asyncpg.DiskFullError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # a connection that ended while it was made ready
     # answers to a connection attempt: no such database, closed for now, not for this user

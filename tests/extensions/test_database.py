@@ -3,17 +3,31 @@
 import asyncio
 import socket
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import Column, Integer, MetaData, Table, bindparam, event, func, insert, literal, select, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    Table,
+    bindparam,
+    column,
+    event,
+    func,
+    insert,
+    literal,
+    select,
+    table,
+    text,
+)
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import IntegrityError, StatementError
 from starlette.testclient import TestClient
 
@@ -26,6 +40,7 @@ from extensions.security import Tokens
 from settings.testing_config import TestingSettings
 from tests.support.catalogue import goods_body
 from tests.support.databases import execute as execute_on_postgres
+from tests.support.databases import fetch as fetch_on_postgres
 from tests.support.databases import only_postgres, only_sqlite, postgres_server, run
 from tests.support.envelopes import failure, success
 from utils.custom_exc import InternalError, NotReady
@@ -254,6 +269,150 @@ def test_a_database_that_comes_back(settings: TestingSettings, client: TestClien
     client.get("/readyz")  # may still meet a connection of before
     assert client.get("/readyz").status_code == 200
     assert client.get(f"{GOODS}?size=1").status_code == 200
+
+
+class Proxy:
+    """Stands between the service and PostgreSQL; while it is frozen it takes everything and passes nothing on."""
+
+    def __init__(self, server: URL) -> None:
+        self._server = server
+        self._moving = asyncio.Event()
+        self._moving.set()
+        self._writers: list[asyncio.StreamWriter] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    @asynccontextmanager
+    async def before(cls, server: URL) -> AsyncIterator[tuple[Self, str]]:
+        """The proxy, and the URL of the server through it."""
+        proxy = cls(server)
+        listener = await asyncio.start_server(proxy._connect, "127.0.0.1", 0)
+        port = listener.sockets[0].getsockname()[1]
+        try:
+            yield proxy, server.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+        finally:
+            listener.close()
+            for task in proxy._tasks:
+                task.cancel()
+            await asyncio.gather(*proxy._tasks, return_exceptions=True)
+            for writer in proxy._writers:
+                writer.close()
+            await asyncio.gather(*(writer.wait_closed() for writer in proxy._writers), return_exceptions=True)
+
+    def freeze(self) -> None:
+        self._moving.clear()
+
+    def thaw(self) -> None:
+        self._moving.set()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        self._tasks.add(asyncio.create_task(self._talk(reader, writer)))
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._moving.wait()
+        there, to = await asyncio.open_connection(self._server.host, self._server.port or 5432)
+        self._writers.append(to)
+        await asyncio.gather(self._pass_on(reader, to), self._pass_on(there, writer))
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                await self._moving.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what the service does by itself, not longer than ten seconds."""
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110  (the service has no event for it)
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service gives up after a moment."""
+    for name in ("HEARTBEAT", "HEARTBEAT_TIMEOUT", "CHECK_TIMEOUT", "RELISTEN"):
+        monkeypatch.setattr(f"extensions.database_readers.{name}_SECONDS", 0.2)
+    for module in ("database", "database_readers"):
+        monkeypatch.setattr(f"extensions.{module}.CLOSE_TIMEOUT_SECONDS", 0.2)
+
+
+@only_postgres
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.anyio
+async def test_nobody_believes_a_listener_that_is_silently_dead(settings: TestingSettings) -> None:
+    async with Proxy.before(make_url(settings.database_url)) as (proxy, url):
+        database = await connect(settings.model_copy(update={"database_url": url}))
+        await until(lambda: database.version() is not None)
+        before = database.version()
+        proxy.freeze()
+        await until(lambda: database.version() is None)
+        proxy.thaw()
+        await until(lambda: database.version() is not None)
+        assert database.version() != before
+        await database.close()
+
+
+@only_postgres
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.anyio
+async def test_frozen_connections_hold_up_neither_readiness_nor_the_end(settings: TestingSettings) -> None:
+    async with Proxy.before(make_url(settings.database_url)) as (proxy, url):
+        database = await connect(settings.model_copy(update={"database_url": url}))
+        await database.check()
+        async with database.transaction() as connection:
+            await connection.execute(text("SELECT 1"))
+        proxy.freeze()
+        async with asyncio.timeout(5):
+            with pytest.raises(NotReady):
+                await database.check()
+            await database.close()
+
+
+@only_postgres
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.anyio
+async def test_a_connection_in_use_does_not_hold_up_the_end(settings: TestingSettings) -> None:
+    database: Any = await connect(settings)
+    async with database._reader._pool.acquire(), asyncio.timeout(5):
+        await database.close()
+
+
+@only_postgres
+@pytest.mark.parametrize("sqlstate", ["40P01", "40001"])
+def test_what_may_succeed_when_repeated_is_not_an_error_of_ours(settings: TestingSettings, sqlstate: str) -> None:
+    """Deadlocks, and transactions that cannot be put in an order."""
+
+    async def work(database: Database) -> None:
+        with pytest.raises(NotReady):
+            async with database.transaction() as connection:
+                await connection.execute(text(f"DO $$ BEGIN RAISE EXCEPTION SQLSTATE '{sqlstate}'; END $$"))
+
+    run(with_database(settings, work))
+
+
+@only_postgres
+@pytest.mark.parametrize("option", ["ssl", "sslmode"])
+def test_the_url_says_whether_connections_are_encrypted(settings: TestingSettings, option: str) -> None:
+    encrypted: Any = select(column("ssl")).select_from(table("pg_stat_ssl")).where(text("pid = pg_backend_pid()"))
+
+    async def work(database: Database) -> list[Any]:
+        async with database.transaction() as connection:
+            written = (await connection.execute(encrypted)).scalar_one()
+        read = await database.fetch_one(encrypted)
+        assert read
+        await until(lambda: database.version() is not None)
+        return [written, read["ssl"]]
+
+    def change(mode: str) -> TestingSettings:
+        return settings.model_copy(update={"database_url": f"{settings.database_url}?{option}={mode}"})
+
+    assert run(with_database(change("disable"), work)) == [False, False]
+    with_tls = run(fetch_on_postgres(postgres_server(), "SHOW ssl")) == "on"
+    assert run(with_database(change("prefer"), work)) == [with_tls, with_tls]
 
 
 @only_sqlite
