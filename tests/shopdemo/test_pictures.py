@@ -22,6 +22,7 @@ from settings.testing_config import TestingSettings
 from tests.support.databases import only_sqlite
 from tests.support.envelopes import failure, success
 from tests.support.pictures import RED, claimed_png, encode, lying_photograph, opened, picture
+from utils.custom_exc import NotReady
 
 Headers = dict[str, str]
 Catalogue = dict[str, Goods]
@@ -182,6 +183,23 @@ def test_the_same_picture_twice_is_one(client: TestClient, admin: Headers, addre
     assert upload(client, admin, address, picture()).json() == first.json()
     assert len(pictures(client, address)) == 1
     assert client.get(address).headers["ETag"] == etag
+
+
+@only_sqlite
+def test_the_same_picture_again_while_the_database_is_busy(
+    app: FastAPI, client: TestClient, admin: Headers, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = upload(client, admin, address, picture()).headers["Location"]
+
+    def transaction() -> Any:
+        raise NotReady
+
+    with monkeypatch.context() as patch:
+        patch.setattr(app.state.database, "transaction", transaction)
+        answer = upload(client, admin, address, picture())
+    assert (answer.status_code, answer.json()) == (503, failure(NotReady))
+    assert [one["url"] for one in pictures(client, address)] == [url]
+    assert client.get(url).status_code == 200
 
 
 def test_pictures_go_with_their_goods(

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import BinaryIO, Protocol
 
-from api.shopdemo.goods.errors import NotAPicture, PictureNotFound, PictureTooLarge, TooManyPictures
+from api.shopdemo.goods.errors import GoodsNotFound, NotAPicture, PictureNotFound, PictureTooLarge, TooManyPictures
 from api.shopdemo.schemas import Goods, Picture
 from extensions.pictures import PictureError, PictureStorage, PictureTooLargeError, StoredPicture
-from utils.custom_exc import ServiceError
 
 MAX_PICTURES = 10
 
@@ -41,7 +40,7 @@ class Pictures:
         picture = as_picture(goods_id, stored)
         try:
             await self._append(goods_id, picture)
-        except ServiceError:
+        except (GoodsNotFound, TooManyPictures):  # after any other failure the goods may list the picture already
             await self._storage.delete(str(goods_id), stored.name)
             raise
         return picture

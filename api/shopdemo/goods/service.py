@@ -101,16 +101,14 @@ class Administration:
 
     async def delete(self, goods_id: int, if_match: str | None) -> None:
         """Remove goods; here the ETag may be left out, there is nothing to overwrite."""
-        goods = await self._store.get_for_update(goods_id)
-        if if_match is not None and not matches(if_match, goods.etag):
-            raise PreconditionFailed
+        await self._unchanged(goods_id, if_match, required=False)
         await self._store.delete(goods_id)
 
-    async def _unchanged(self, goods_id: int, if_match: str | None) -> Goods:
-        if if_match is None:
+    async def _unchanged(self, goods_id: int, if_match: str | None, *, required: bool = True) -> Goods:
+        if required and if_match is None:
             raise PreconditionRequired
         goods = await self._store.get_for_update(goods_id)
-        if not matches(if_match, goods.etag):
+        if if_match is not None and not matches(if_match, goods.etag):
             raise PreconditionFailed
         return goods
 
