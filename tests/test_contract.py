@@ -5,8 +5,8 @@ everywhere; an operation or a documented status without one fails here.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -19,7 +19,10 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31
 from starlette.testclient import TestClient
 
 from api import create_app
+from api.shopdemo.goods.dependencies import get_importer
 from api.shopdemo.goods.goods import MAX_UPLOAD_BYTES
+from api.shopdemo.goods.store import GoodsWriter
+from api.shopdemo.goods.transfer import Importer
 from api.shopdemo.schemas import Goods
 from settings.testing_config import TestingSettings
 from tests.support.catalogue import goods_body
@@ -149,11 +152,29 @@ def _shelf_full(shop: Shop) -> Call:
     return _picture_of(shop, shop.goods["TEA-3"].id)
 
 
+class LateWriter(GoodsWriter):
+    """Looks for SKUs before somebody else takes them."""
+
+    async def known_skus(self, _: Sequence[str]) -> dict[str, int]:
+        return {}
+
+
+def _lost_race(shop: Shop) -> Call:
+    @asynccontextmanager
+    async def open_writer() -> AsyncIterator[GoodsWriter]:
+        async with shop.app.state.database.transaction() as connection:
+            yield LateWriter(connection)
+
+    shop.app.dependency_overrides[get_importer] = lambda: Importer(open_writer)
+    return _import(shop, "TEA-1,新 New,,pots,1.00,1")
+
+
 FAILURES: dict[tuple[str, int], Callable[[Shop], Call]] = {
     ("list_goods", 422): lambda _: call(params={"cursor": "nonsense"}),
     ("get_goods", 404): lambda _: call(f"{GOODS}/{NOBODY}"),
     ("get_goods", 422): lambda _: call(f"{GOODS}/0"),
     ("export_goods", 422): lambda _: call(params={"format": "pdf"}),
+    ("import_goods", 409): _lost_race,
     ("import_goods", 422): lambda shop: _import(shop, "TEA-1,旧 Old,,nowhere,1.00,1"),
     ("create_goods", 409): lambda shop: call(headers=shop.admin, json=goods_body(sku="TEA-1")),
     ("create_goods", 422): lambda shop: call(headers=shop.admin, json=goods_body(category="nowhere")),

@@ -1,5 +1,6 @@
 """Export and import: the same columns both ways, all of a file or nothing of it."""
 
+import asyncio
 import csv
 import io
 import json
@@ -11,13 +12,15 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from sqlalchemy import event
 from starlette.testclient import TestClient
 
 from api.shopdemo.goods.errors import ImportRejected
-from api.shopdemo.goods.transfer import write_export
+from api.shopdemo.goods.transfer import OnConflict, write_export
 from api.shopdemo.schemas import Goods
 from tests.support.catalogue import goods_body
-from tests.support.databases import only_sqlite
+from tests.support.databases import only_postgres, only_sqlite
 from tests.support.envelopes import failure, success
 
 Headers = dict[str, str]
@@ -196,7 +199,7 @@ def test_all_wrong_lines_are_told_and_nothing_is_imported(
     assert answer.status_code == 422
     assert answer.json() == rejected(
         (3, "sku", "is taken; send on_conflict=update to change these goods"),
-        (4, "category", "there is no category “nothing”"),
+        (4, "category", "there is no category with this slug"),
         (5, "stock", "cannot be read as a whole number"),
         (5, "attributes", 'cannot be read as JSON such as {"weight": "250 g"}'),
         (5, "on_sale", "cannot be read as true or false"),
@@ -232,7 +235,7 @@ def test_update_on_conflict(client: TestClient, admin: Headers, catalogue: Catal
     ("data", "message"),
     [
         ("", "“sku” is missing"),
-        (lines("x", head="sku,colour"), "“colour” is not known"),
+        (lines("x", head="sku,colour"), "“stock” is missing, some are not known; use sku, name,"),
         (lines(GOOD_LINE, head=f"{HEAD},sku"), "“sku” is there twice"),
         (lines(GOOD_LINE).encode("utf-16"), "UTF-8"),
         (lines("N-1,茶,,green-tea,1.00,1,,").encode("gbk"), "UTF-8"),
@@ -248,6 +251,7 @@ def test_wrong_files(client: TestClient, admin: Headers, catalogue: Catalogue, d
     assert (answer.status_code, answer.json()["code"], answer.json()["data"]) == (422, ImportRejected.code, None)
     assert answer.json()["message"].startswith("Nothing was imported")
     assert message in answer.json()["message"]
+    assert "colour" not in answer.text
     assert number_of_goods(client) == 8
 
 
@@ -272,6 +276,22 @@ def test_as_many_lines_as_allowed_and_one_more(client: TestClient, admin: Header
 
 
 @only_sqlite
+def test_an_import_has_few_statements(app: FastAPI, client: TestClient, admin: Headers, catalogue: Catalogue) -> None:
+    """Lines are written in batches: SQLite has one writer, and everybody else waits for it."""
+    text = lines(*[f"N-{number},Name,,green-tea,1.00,1,," for number in range(1_000)])
+    statements: list[str] = []
+    event.listen(
+        app.state.database.engine.sync_engine,
+        "before_cursor_execute",
+        lambda *arguments: statements.append(arguments[2]),
+    )
+    assert send(client, admin, text).json() == success({"created": 1_000, "updated": 0})
+    assert send(client, admin, text, on_conflict="update").json() == success({"created": 0, "updated": 1_000})
+    assert sum(statement.startswith("INSERT") for statement in statements) == 2
+    assert sum(statement.startswith("UPDATE") for statement in statements) == 2
+
+
+@only_sqlite
 def test_import_needs_an_administrator(client: TestClient, customer: Headers) -> None:
     assert send(client, {}, lines(GOOD_LINE)).status_code == 401
     assert send(client, customer, lines(GOOD_LINE)).status_code == 403
@@ -282,3 +302,32 @@ def test_export_of_a_line_that_spreadsheets_would_run(client: TestClient, admin:
     client.post(GOODS, json=goods_body(name="=1+1"), headers=admin)
     rows = list(csv.DictReader(io.StringIO(client.get(f"{GOODS}/export").text, newline="")))
     assert rows[-1]["name"] == "=1+1"
+
+
+# -- at the same time -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("on_conflict", ["reject", "update"])
+@pytest.mark.anyio
+@only_postgres
+async def test_imports_of_the_same_goods_in_another_order(
+    async_client: httpx.AsyncClient, admin: Headers, catalogue: Catalogue, on_conflict: OnConflict
+) -> None:
+    rows = [f"N-{number:03},Name,,green-tea,1.00,1,," for number in range(400)]
+
+    async def twice() -> list[Any]:
+        work = [
+            async_client.post(
+                f"{GOODS}/import",
+                files={"file": ("goods.csv", lines(*ordered).encode())},
+                params={"on_conflict": on_conflict},
+                headers=admin,
+            )
+            for ordered in (rows, rows[::-1])
+        ]
+        answers = await asyncio.gather(*work)
+        return sorted(answer.json()["code"] for answer in answers)
+
+    second = 200 if on_conflict == "update" else ImportRejected.code
+    assert await twice() == [200, second]
+    assert await twice() == [second, second]

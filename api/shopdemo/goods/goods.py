@@ -82,7 +82,7 @@ async def export_goods(catalogue: CatalogueDep, format: ExportFormat = "csv") ->
 @router.post(
     "/import",
     dependencies=[AsAdministrator],
-    responses=errors(*WRITE_ERRORS, ImportRejected),
+    responses=errors(*WRITE_ERRORS, GoodsSkuTaken, ImportRejected),
     max_body_size=MAX_UPLOAD_BYTES,
     form_limits={"max_files": 1, "max_fields": 1},
 )

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Executable, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,8 +26,12 @@ COUNT_BYTES = 500  # about what a remembered count takes
 
 GOODS_BY_ID = select_goods().where(GoodsRow.id == bindparam("id"))
 GOODS_AFTER_ID = select_goods().where(GoodsRow.id > bindparam("id")).order_by(GoodsRow.id).limit(EXPORT_BATCH)
+CHANGE_GOODS = (
+    update(GoodsRow).where(GoodsRow.id == bindparam("goods_id")).values(version=GoodsRow.version + 1)
+)  # and whatever columns it is executed with
 GOODS_LIST = TypeAdapter(list[Goods])  # one call for all is faster than one for each
 CATEGORIES = select(CategoryRow.id, CategoryRow.slug, CategoryRow.name, CategoryRow.parent_id)
+CATEGORIES_IN_TURN = CATEGORIES.order_by(CategoryRow.id).with_for_update(key_share=True)
 CATEGORY_BY_SLUG = CATEGORIES.where(CategoryRow.slug == bindparam("slug"))
 
 
@@ -121,44 +125,41 @@ class GoodsWriter:
 
     async def create_many(self, goods: Sequence[GoodsCreate]) -> None:
         """Add many goods at once; raises GoodsSkuTaken or KeyError for an unknown category."""
-        categories, fixed = await self.known_categories(), _new_row()
-        for start in range(0, len(goods), ROWS_AT_ONCE):
-            some = goods[start : start + ROWS_AT_ONCE]
-            # Cutting ten thousand texts into words would stop the event loop for half a second.
-            rows = await asyncio.to_thread(
-                lambda some: [_row(one, categories[one.category]) | fixed for one in some], some
-            )
-            with _taken_sku():
-                await self._connection.execute(insert(GoodsRow), rows)
+        new = _new_row()
+        await self._write_many(insert(GoodsRow), [(one, new) for one in goods])
 
     async def replace(self, goods_id: int, goods: GoodsCreate) -> Goods:
         """Give goods other values; raises GoodsSkuTaken or CategoryUnknown."""
         with _taken_sku():
-            await self._update(goods_id, _row(goods, await self._category(goods.category)))
+            await self._change(goods_id, _row(goods, await self._category(goods.category)))
         return await self.get_for_update(goods_id)
 
     async def replace_many(self, goods: Sequence[tuple[int, GoodsCreate]]) -> None:
         """Give many goods other values; raises GoodsSkuTaken or KeyError for an unknown category."""
-        categories = await self.known_categories()
-        with _taken_sku():
-            for goods_id, one in goods:
-                await self._update(goods_id, _row(one, categories[one.category]))
+        await self._write_many(CHANGE_GOODS, [(one, _changed_row(goods_id)) for goods_id, one in goods])
 
     async def set_pictures(self, goods_id: int, pictures: Sequence[Picture]) -> None:
         """Give goods these pictures."""
-        await self._update(goods_id, {"pictures": [picture.model_dump() for picture in pictures]})
+        await self._change(goods_id, {"pictures": [picture.model_dump() for picture in pictures]})
 
     async def delete(self, goods_id: int) -> None:
         """Remove goods."""
         await self._connection.execute(delete(GoodsRow).where(GoodsRow.id == goods_id))
 
-    async def _update(self, goods_id: int, values: dict[str, Any]) -> None:
-        changes = {**values, "version": GoodsRow.version + 1, "updated_at": utc_now()}
-        await self._connection.execute(update(GoodsRow).where(GoodsRow.id == goods_id).values(changes))
+    async def _change(self, goods_id: int, values: Record) -> None:
+        await self._connection.execute(CHANGE_GOODS, values | _changed_row(goods_id))
+
+    async def _write_many(self, statement: Executable, goods: Sequence[tuple[GoodsCreate, Record]]) -> None:
+        categories = await self.known_categories()
+        for start in range(0, len(goods), ROWS_AT_ONCE):
+            # Cutting ten thousand texts into words would stop the event loop for half a second.
+            rows = await asyncio.to_thread(_rows, goods[start : start + ROWS_AT_ONCE], categories)
+            with _taken_sku():
+                await self._connection.execute(statement, rows)
 
     async def known_categories(self) -> dict[str, Record]:
-        """The categories by slug."""
-        rows = await self._connection.execute(CATEGORIES)
+        """The categories by slug; whoever asks first writes many goods first, so that no two wait for each other."""
+        rows = await self._connection.execute(CATEGORIES_IN_TURN)
         return {row["slug"]: dict(row) for row in rows.mappings()}
 
     async def _category(self, slug: str) -> Record:
@@ -180,14 +181,19 @@ def _row(goods: GoodsCreate, category: Record) -> Record:
     }
 
 
-def _rows(goods: Sequence[GoodsCreate], categories: dict[str, Record], fixed: Record) -> list[Record]:
-    return [_row(one, categories[one.category]) | fixed for one in goods]
+def _rows(goods: Sequence[tuple[GoodsCreate, Record]], categories: dict[str, Record]) -> list[Record]:
+    return [_row(one, categories[one.category]) | others for one, others in goods]
 
 
 def _new_row(sales: int = 0) -> Record:
     """The values that goods have from the beginning."""
     now = utc_now()
     return {"sales": sales, "pictures": [], "version": 1, "created_at": now, "updated_at": now}
+
+
+def _changed_row(goods_id: int) -> Record:
+    """What CHANGE_GOODS needs beside the values that change."""
+    return {"goods_id": goods_id, "updated_at": utc_now()}
 
 
 @contextmanager

@@ -45,19 +45,19 @@ class Importer:
         """Import every line; raises ImportRejected with the errors of all lines."""
         lines, errors = await asyncio.to_thread(read_csv, file)
         async with self._open_writer() as store:
+            categories = await store.known_categories()  # here another import waits, and then sees our SKUs
             known = await store.known_skus([goods.sku for goods in lines.values()])
-            categories = await store.known_categories()
             for line, goods in lines.items():
                 if goods.category not in categories:
-                    errors.append(_error(line, "category", f"there is no category “{goods.category}”"))
+                    errors.append(_error(line, "category", "there is no category with this slug"))
                 if goods.sku in known and on_conflict == "reject":
                     errors.append(_error(line, "sku", "is taken; send on_conflict=update to change these goods"))
             if errors:
                 raise ImportRejected(data=_report(errors))
             new = [goods for goods in lines.values() if goods.sku not in known]
             old = [(known[goods.sku], goods) for goods in lines.values() if goods.sku in known]
+            await store.replace_many(old)  # before the new: whoever holds a new SKU waits for no row
             await store.create_many(new)
-            await store.replace_many(old)
         return ImportResult(created=len(new), updated=len(old))
 
 
@@ -117,8 +117,8 @@ async def write_export(batches: AsyncIterator[Sequence[Goods]], format_: ExportF
 def _check_columns(names: Iterable[str]) -> None:
     given = list(names)
     wrong = [f"“{name}” is missing" for name in REQUIRED_COLUMNS if name not in given]
-    wrong += [f"“{name}” is not known" for name in given if name not in COLUMNS]
     wrong += [f"“{name}” is there twice" for name in COLUMNS if given.count(name) > 1]
+    wrong += ["some are not known"] if set(given) - set(COLUMNS) else []
     if wrong:
         raise ImportRejected(f"Nothing was imported: of the columns, {', '.join(wrong)}; use {', '.join(COLUMNS)}.")
 
