@@ -5,8 +5,8 @@ Everything that writes goes through `transaction()`, a SQLAlchemy connection.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -78,10 +78,18 @@ class Database:
 
         Raises NotReady when the database cannot be reached or is busy for too long.
         """
+        of_block: OSError | None = None
         try:
-            with not_ready_when_away():
-                async with self.engine.begin() as connection:
+            async with self.engine.begin() as connection:
+                try:
                     yield connection
+                except OSError as error:  # a driver's come wrapped: this one has nothing to do with the database
+                    of_block = error
+                    raise
+        except Exception as error:
+            if error is not of_block and (isinstance(error, PoolTimeout) or unreachable(error)):
+                raise NotReady from error
+            raise
         finally:
             self._reader.changed()  # also after an error: a commit may have been done and its answer lost
 
@@ -103,19 +111,6 @@ class Database:
         return CompiledQuery.of(statement, self.engine.dialect)
 
 
-@contextmanager
-def not_ready_when_away() -> Iterator[None]:
-    """Turn the many errors of a database that is away or busy into NotReady."""
-    try:
-        yield
-    except PoolTimeout as error:
-        raise NotReady from error
-    except Exception as error:
-        if unreachable(error):
-            raise NotReady from error
-        raise
-
-
 @asynccontextmanager
 async def open_database(state: State) -> AsyncIterator[Database]:
     """Open the database that the settings name."""
@@ -130,7 +125,8 @@ async def connect(settings: Settings) -> Database:
     """Connect to `settings.database_url`; the caller closes it."""
     url = make_url(settings.database_url)
     if url.get_backend_name() == "sqlite":
-        return Database(_sqlite_engine(url), SqliteReader(url))
+        reader = SqliteReader(url)
+        return Database(_sqlite_engine(url, reader), reader)
     tls = url.query.get("ssl") or url.query.get("sslmode")  # None: what PGSSLMODE says
     url = url.set(query={})  # the driver below SQLAlchemy and the driver itself spell it differently
     engine = create_async_engine(
@@ -142,7 +138,7 @@ async def connect(settings: Settings) -> Database:
     return Database(engine, await PostgresReader.open(url, tls, settings.database_pool_size))
 
 
-def _sqlite_engine(url: URL) -> AsyncEngine:
+def _sqlite_engine(url: URL, reader: SqliteReader) -> AsyncEngine:
     """One connection for writing: SQLite has one writer, and waiting in our pool is fairer than in its busy loop."""
     engine = create_async_engine(
         url,
@@ -162,6 +158,7 @@ def _sqlite_engine(url: URL) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Any) -> None:
+        reader.check_file()  # what is written to another file nobody would read
         # A transaction that reads first and writes later would fail at the write when another one came between.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 

@@ -33,6 +33,7 @@ SQLITE_PAGE_CACHE_KIB = 16 * 1024
 COMMAND_TIMEOUT_SECONDS = 30.0
 ACQUIRE_TIMEOUT_SECONDS = 10.0
 CHANGES_CHANNEL = "data_changed"
+FILE_REPLACED = "The database file was replaced by another one; restart the service."
 RELISTEN_SECONDS = 1.0
 HEARTBEAT_SECONDS = 1.0  # how often the listener asks whether its connection still lives
 HEARTBEAT_TIMEOUT_SECONDS = 2.0
@@ -142,13 +143,17 @@ class SqliteReader:
 
     async def check(self) -> None:
         """Raise NotReady when the file cannot be read or was taken from under us: writes to it would be lost."""
+        self.check_file()
+        await self.fetch("SELECT 1", ())
+
+    def check_file(self) -> None:
+        """Raise NotReady when the file is not the one that is read here."""
         try:
             is_ours = self._path.stat().st_ino == self._inode
         except OSError as error:
             raise NotReady from error
         if not is_ours:
-            raise NotReady
-        await self.fetch("SELECT 1", ())
+            raise NotReady(FILE_REPLACED)
 
     def version(self) -> int | None:
         """SQLite's own counter of commits by other connections, of any process (3 µs)."""
@@ -191,7 +196,7 @@ class PostgresReader:
 
     @classmethod
     async def open(cls, url: URL, tls: Any, size: int) -> Self:
-        """Connect, encrypted as asyncpg's `ssl` says; a server that is down now is waited for by later reads, not here."""
+        """Connect, encrypted as `tls` says; a server that is down now is waited for by later reads, not here."""
         dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
         pool = asyncpg.create_pool(
             dsn,

@@ -1,6 +1,7 @@
 """The database: types that mean the same on both, transactions, and what happens while it is away."""
 
 import asyncio
+import shutil
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -200,6 +201,27 @@ def test_a_failed_commit_is_never_a_success(
         assert (answer.status_code, answer.json()) == (error.status_code, failure(error))
     assert client.get(GOODS).json()["data"]["total"] == 7
     assert client.post(GOODS, json=goods_body(), headers=admin).status_code == 201
+
+
+def test_an_error_of_the_block_stays_what_it_is(settings: TestingSettings) -> None:
+    async def work(database: Database) -> None:
+        for reason in (PermissionError("a folder of pictures"), TimeoutError("of somebody else")):
+            with pytest.raises(type(reason)) as caught:
+                async with database.transaction():
+                    raise reason
+            assert caught.value is reason
+
+    run(with_database(settings, work))
+
+
+@only_postgres
+def test_a_connection_lost_in_the_block_is_of_the_database(settings: TestingSettings) -> None:
+    async def work(database: Database) -> None:
+        with pytest.raises(NotReady):
+            async with database.transaction() as connection:
+                await connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    run(with_database(settings, work))
 
 
 # -- while it is away -------------------------------------------------------------------------------------------------
@@ -436,6 +458,21 @@ def test_a_file_that_goes_away_and_comes_back(
     aside.replace(file)
     assert client.get(GOODS).status_code == 200
     assert client.get("/readyz").status_code == 200
+
+
+@only_sqlite
+def test_nothing_is_written_to_a_file_that_took_the_place_of_ours(
+    settings: TestingSettings, client: TestClient, admin: Headers, catalogue: dict[str, Goods]
+) -> None:
+    assert client.post(GOODS, json=goods_body(), headers=admin).status_code == 201
+    file = file_of(settings)
+    other = file.with_suffix(".other")
+    shutil.copyfile(file, other)
+    other.replace(file)
+    message = "The database file was replaced by another one; restart the service."
+    answer = client.delete(f"{GOODS}/1", headers=admin)
+    assert (answer.status_code, answer.json()) == (503, failure(NotReady, message))
+    assert client.get("/readyz").status_code == 503
 
 
 @only_sqlite
