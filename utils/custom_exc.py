@@ -95,6 +95,13 @@ class UnsupportedMediaType(ServiceError):
     message = "The body's Content-Type is not supported here."
 
 
+class RangeNotSatisfiable(ServiceError):
+    """`Range` names a part that the file does not have; `Content-Range` says how long it is."""
+
+    status_code = code = 416
+    message = "The file has no such part; Content-Range says how long it is."
+
+
 class ValidationFailed(ServiceError):
     """A value does not fit; `data.errors` lists where and why, never the value itself."""
 

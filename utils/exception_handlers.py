@@ -23,6 +23,7 @@ from utils.custom_exc import (
     NotReady,
     PreconditionFailed,
     PreconditionRequired,
+    RangeNotSatisfiable,
     ServiceError,
     TooManyRequests,
     UnsupportedMediaType,
@@ -34,8 +35,8 @@ _BY_STATUS: Mapping[int, type[ServiceError]] = {
     error.status_code: error
     for error in (
         BadRequest, NotAuthenticated, Forbidden, NotFound, MethodNotAllowed, Conflict, PreconditionFailed,
-        ContentTooLarge, UnsupportedMediaType, ValidationFailed, PreconditionRequired, TooManyRequests,
-        InternalError, NotReady,
+        ContentTooLarge, UnsupportedMediaType, RangeNotSatisfiable, ValidationFailed, PreconditionRequired,
+        TooManyRequests, InternalError, NotReady,
     )
 }  # fmt: skip
 _FRAMEWORK_PHRASES = ("Content Too Large",)  # the phrase of 413 is another one before Python 3.13
@@ -95,7 +96,7 @@ class FailureMiddleware:
             if message["type"] == "http.response.start":
                 started = True
                 if replaced := _is_plain_failure(message):
-                    await _answer(_from_status(message["status"], "", None))(scope, receive, send)
+                    await _answer(_from_status(message["status"], "", _kept_headers(message)))(scope, receive, send)
             if not replaced:
                 await send(message)
 
@@ -117,6 +118,12 @@ def _allowed_methods(request: Request) -> set[str]:
 
 def _is_plain_failure(start: Message) -> bool:
     return start["status"] >= 400 and Headers(raw=start["headers"]).get("content-type", "").startswith("text/plain")
+
+
+def _kept_headers(start: Message) -> dict[str, str]:
+    """The headers that do not describe the plain text."""
+    headers = Headers(raw=start["headers"])
+    return {name: value for name, value in headers.items() if name not in ("content-type", "content-length")}
 
 
 def _from_status(status: int, detail: str, headers: Mapping[str, str] | None) -> ServiceError:

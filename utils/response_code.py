@@ -16,8 +16,9 @@ SUCCESS_MESSAGE = "Success"
 HEADERS = {
     "Cache-Control": "How long the answer may be kept.",
     "Content-Disposition": "The name of the file.",
+    "Content-Range": "Which part of the file this is, and how long the file is.",
     "ETag": "The version of what is sent, for If-None-Match and If-Match.",
-    "Location": "The address of what was created.",
+    "Location": "The address of what was created, as a path from the root of the service.",
 }
 
 

@@ -22,7 +22,7 @@ from settings.testing_config import TestingSettings
 from tests.support.databases import only_sqlite
 from tests.support.envelopes import failure, success
 from tests.support.pictures import RED, claimed_png, encode, lying_photograph, opened, picture
-from utils.custom_exc import NotReady
+from utils.custom_exc import BadRequest, NotReady, RangeNotSatisfiable
 
 Headers = dict[str, str]
 Catalogue = dict[str, Goods]
@@ -75,6 +75,12 @@ def test_upload_look_and_delete(client: TestClient, admin: Headers, address: str
         assert (again.status_code, again.content) == (304, b"")
         part = client.get(path, headers={"Range": "bytes=0-3"})
         assert (part.status_code, part.content) == (206, b"RIFF")
+        size = len(served.content)
+        behind = client.get(path, headers={"Range": f"bytes={size}-"})
+        assert (behind.status_code, behind.json()) == (416, failure(RangeNotSatisfiable))
+        assert behind.headers["Content-Range"] == f"bytes */{size}"
+        unreadable = client.get(path, headers={"Range": "lines=1-2"})
+        assert (unreadable.status_code, unreadable.json()) == (400, failure(BadRequest))
 
     assert client.delete(url).status_code == 401
     assert client.delete(shown["thumbnail_url"], headers=admin).status_code == 404

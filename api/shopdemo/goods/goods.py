@@ -29,7 +29,16 @@ from api.shopdemo.goods.errors import (
 )
 from api.shopdemo.goods.transfer import ExportFormat, OnConflict, begin, write_export
 from api.shopdemo.schemas import Goods, GoodsCreate, GoodsPage, GoodsQuery, GoodsUpdate, ImportResult, Picture
-from utils.custom_exc import Forbidden, NotAuthenticated, NotReady, PreconditionFailed, PreconditionRequired, errors
+from utils.custom_exc import (
+    BadRequest,
+    Forbidden,
+    NotAuthenticated,
+    NotReady,
+    PreconditionFailed,
+    PreconditionRequired,
+    RangeNotSatisfiable,
+    errors,
+)
 from utils.response_code import document_headers, document_not_modified
 from utils.routing import EnvelopeRoute, cached
 
@@ -189,8 +198,14 @@ async def add_picture(goods_id: GoodsId, file: UploadFile, pictures: PicturesDep
             "description": "The picture.",
             **document_headers(200, "ETag", "Cache-Control")[200],
         },
+        206: {
+            "content": {"image/webp": {}, "multipart/byteranges": {}},
+            "description": "The part, or the parts, that Range names.",
+            **document_headers(206, "ETag", "Cache-Control", "Content-Range")[206],
+        },
         **document_not_modified("ETag", "Cache-Control"),
-        **errors(PictureNotFound),
+        **errors(BadRequest, PictureNotFound),
+        416: {**errors(RangeNotSatisfiable)[416], **document_headers(416, "Content-Range")[416]},
     },
 )
 async def show_picture(goods_id: GoodsId, name: PictureName, request: Request) -> FileResponse:
