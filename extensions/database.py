@@ -16,13 +16,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from starlette.datastructures import State
 
-from extensions.database_readers import (
-    CLOSE_TIMEOUT_SECONDS,
-    CompiledQuery,
-    PostgresReader,
-    SqliteReader,
-    unreachable,
-)
+from extensions.database_queries import CompiledQuery
+from extensions.database_readers import CLOSE_TIMEOUT_SECONDS, PostgresReader, SqliteReader, unreachable
 from settings import Settings
 from utils.custom_exc import NotReady
 

@@ -1,13 +1,12 @@
-"""How the drivers are asked directly: compiled statements, and one reader for each database."""
+"""How the drivers are asked directly: one reader for each database."""
 
 import asyncio
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Self
@@ -15,13 +14,10 @@ from typing import Any, Self
 import asyncpg
 from loguru import logger
 from pydantic_core import from_json
-from sqlalchemy import Executable
-from sqlalchemy.engine import URL, Dialect
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from utils.custom_exc import NotReady
-
-Processor = Callable[[Any], Any]
 
 SQLITE_READERS = 4
 BUSY_SECONDS = 5.0  # how long a reader waits for a lock; with WAL only recovery takes one
@@ -39,58 +35,6 @@ HEARTBEAT_SECONDS = 1.0  # how often the listener asks whether its connection st
 HEARTBEAT_TIMEOUT_SECONDS = 2.0
 CHECK_TIMEOUT_SECONDS = 2.0  # readiness is answered quickly, whatever the server does
 CLOSE_TIMEOUT_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class CompiledQuery:
-    """A statement as the driver wants it, and how its values go in and come out."""
-
-    sql: str
-    names: tuple[str, ...]
-    defaults: Mapping[str, Any]
-    binders: Mapping[str, Processor]
-    columns: tuple[str, ...]
-    converters: tuple[tuple[str, Processor], ...]
-
-    @classmethod
-    def of(cls, statement: Executable, dialect: Dialect) -> Self:
-        """Compile `statement` once for `dialect`."""
-        compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
-        binds = {
-            name: processor
-            for name, bind in compiled.binds.items()
-            if (processor := bind.type.dialect_impl(dialect).bind_processor(dialect))
-        }
-        columns = list(statement.selected_columns)  # type: ignore[attr-defined]
-        converters = [
-            (column.key, processor)
-            for column in columns
-            if (processor := column.type.dialect_impl(dialect).result_processor(dialect, None))
-        ]
-        return cls(
-            sql=compiled.string,
-            names=tuple(compiled.positiontup),
-            defaults=compiled.params,
-            binders=binds,
-            columns=tuple(column.key for column in columns),
-            converters=tuple(converters),
-        )
-
-    def arguments(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        """The values in the order of the placeholders."""
-        merged = {**self.defaults, **values}
-        for name, bind in self.binders.items():
-            merged[name] = bind(merged[name])
-        return tuple([merged[name] for name in self.names])
-
-    def records(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
-        """The rows by column name."""
-        columns = self.columns
-        records = [dict(zip(columns, row, strict=False)) for row in rows]
-        for column, convert in self.converters:
-            for record in records:
-                record[column] = convert(record[column])
-        return records
 
 
 class SqliteReader:
