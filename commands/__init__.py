@@ -8,10 +8,11 @@ from commands.serve import serve
 from commands.tables import migrate, seed
 from commands.token import token
 from settings import SettingsError
+from utils.custom_exc import NotReady
 
 
 class Commands(click.Group):
-    """Shows what is wrong with settings and sub-projects as a sentence, not as a traceback."""
+    """Shows what is wrong with settings, sub-projects and the database as a sentence, not as a traceback."""
 
     def invoke(self, context: click.Context) -> object:
         """Run the command."""
@@ -19,6 +20,10 @@ class Commands(click.Group):
             return super().invoke(context)
         except (SettingsError, ProjectError) as error:
             raise click.ClickException(str(error)) from error
+        except NotReady as error:
+            cause = error.__cause__ or error
+            reason = str(cause).partition("\n")[0] or type(cause).__name__
+            raise click.ClickException(f"The database is not ready: {reason}") from error
 
 
 @click.group(cls=Commands, invoke_without_command=True)

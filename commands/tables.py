@@ -85,6 +85,7 @@ async def open_migrations(
     projects: list[Project] = find_projects((project,) if project else settings.projects)
     database = await connect(settings)
     try:
+        await database.check()
         yield database, [found for one in projects if (found := one.migrations)]
     finally:
         await database.close()
