@@ -58,7 +58,8 @@ def examine_settings() -> tuple[Settings, list[Problem]]:
         fields = {str(detail["loc"][0]): detail["msg"] for detail in error.errors()}
         problems += [_invalid_value(field, message) for field, message in fields.items()]
         settings = settings_class(**{field: settings_class.model_fields[field].default for field in fields})
-    return settings, problems + settings.problems()
+    named = {problem.setting for problem in problems}  # a default stands in for what could not be read
+    return settings, problems + [problem for problem in settings.problems() if problem.setting not in named]
 
 
 def _unknown_keys(keys: Iterable[str], settings_class: type[Settings]) -> list[Problem]:

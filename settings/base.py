@@ -6,11 +6,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 VAR = Path("var")
 MEBIBYTE = 1024 * 1024
 
 DATABASE_DRIVERS = ("sqlite+aiosqlite", "postgresql+asyncpg")
+TLS_OPTIONS = frozenset({"ssl", "sslmode"})
+TLS_MODES = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
+
+MEND_SECRET = 'set it to the output of: python -c "import secrets; print(secrets.token_urlsafe(48))"'  # noqa: S105
+MEND_DATABASE = "set it to postgresql+asyncpg://user:password@host/name, or to sqlite+aiosqlite:////absolute/path.db"
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -85,14 +92,36 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def known_driver(cls, value: str) -> str:
-        """Refuse drivers that would block the event loop or are not tested."""
-        if value and value.partition("://")[0] not in DATABASE_DRIVERS:
-            raise ValueError(f"must begin with {' or '.join(f'{driver}://' for driver in DATABASE_DRIVERS)}")
+        """Refuse drivers that would block the event loop or are not tested, and URLs that cannot be meant."""
+        if value and (reason := _why_refused(value)):  # an empty one is missing, which `problems` says
+            raise ValueError(reason)
         return value
 
     def problems(self) -> list[Problem]:
         """Every reason not to start with these settings, each with its mend."""
+        found = []
         if self.cors_credentials and "*" in self.cors_origins:
             mend = "name the origins, or set APP_CORS_CREDENTIALS=false"
-            return [Problem("APP_CORS_ORIGINS", "is * together with APP_CORS_CREDENTIALS", mend)]
-        return []
+            found.append(Problem("APP_CORS_ORIGINS", "is * together with APP_CORS_CREDENTIALS", mend))
+        if not self.secret_key.get_secret_value():
+            found.append(Problem("APP_SECRET_KEY", "is missing", MEND_SECRET))
+        if not self.database_url:
+            found.append(Problem("APP_DATABASE_URL", "is missing", MEND_DATABASE))
+        return found
+
+
+def _why_refused(database_url: str) -> str | None:
+    if database_url.partition("://")[0] not in DATABASE_DRIVERS:
+        return f"must begin with {' or '.join(f'{driver}://' for driver in DATABASE_DRIVERS)}"
+    try:
+        url = make_url(database_url)
+    except (ArgumentError, ValueError):
+        return "cannot be read as a URL; special characters of a password are written as %XX"
+    is_sqlite = url.get_backend_name() == "sqlite"
+    if is_sqlite and (url.host or url.database in (None, "", ":memory:")):
+        return "must name a file: in memory nothing outlives its connection"
+    if unknown := sorted(url.query.keys() - (() if is_sqlite else TLS_OPTIONS)):
+        return f"has options that are not known here: {', '.join(unknown)}"
+    if len(url.query) > 1 or not set(url.query.values()) <= TLS_MODES:
+        return f"may end in one ?ssl= with one of {', '.join(sorted(TLS_MODES))}"
+    return None

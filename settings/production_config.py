@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from settings.base import Problem, Settings
+from settings.base import MEND_DATABASE, MEND_SECRET, Problem, Settings
 from settings.development_config import DevelopmentSettings
 from settings.testing_config import TestingSettings
 
@@ -27,13 +27,10 @@ class ProductionSettings(Settings):
 
     def _secret_problems(self) -> list[Problem]:
         secret = self.secret_key.get_secret_value()
-        mend = 'set it to the output of: python -c "import secrets; print(secrets.token_urlsafe(48))"'
-        if not secret:
-            return [Problem("APP_SECRET_KEY", "is missing", mend)]
         if secret in KNOWN_SECRETS:
-            return [Problem("APP_SECRET_KEY", "is a default that everyone knows", mend)]
-        if len(secret) < MIN_SECRET_LENGTH:
-            return [Problem("APP_SECRET_KEY", f"is shorter than {MIN_SECRET_LENGTH} characters", mend)]
+            return [Problem("APP_SECRET_KEY", "is a default that everyone knows", MEND_SECRET)]
+        if 0 < len(secret) < MIN_SECRET_LENGTH:
+            return [Problem("APP_SECRET_KEY", f"is shorter than {MIN_SECRET_LENGTH} characters", MEND_SECRET)]
         return []
 
     def _exposure_problems(self) -> list[Problem]:
@@ -46,14 +43,7 @@ class ProductionSettings(Settings):
         return found
 
     def _database_problems(self) -> list[Problem]:
-        mend = "set it to postgresql+asyncpg://user:password@host/name, or to sqlite+aiosqlite:////absolute/path.db"
-        if not self.database_url:
-            return [Problem("APP_DATABASE_URL", "is missing", mend)]
-        if not self.database_url.startswith("sqlite"):
+        if not self.database_url.startswith("sqlite") or Path(self.database_url.partition(":///")[2]).is_absolute():
             return []
-        path = self.database_url.partition(":///")[2].partition("?")[0]
-        if path in ("", ":memory:") or "mode=memory" in self.database_url:
-            return [Problem("APP_DATABASE_URL", "is in memory: every restart and every worker loses all data", mend)]
-        if not Path(path).is_absolute():
-            return [Problem("APP_DATABASE_URL", "is a relative path: it depends on the folder of the start", mend)]
-        return []
+        reason = "is a relative path: it depends on the folder of the start"
+        return [Problem("APP_DATABASE_URL", reason, MEND_DATABASE)]

@@ -54,10 +54,10 @@ def test_doctor_tells_all_that_is_wrong_with_the_settings(run: Run) -> None:
         "    → did you mean APP_PORT?",
         "✗ APP_SECRET_KEY is missing",
         '    → set it to the output of: python -c "import secrets; print(secrets.token_urlsafe(48))"',
-        "✗ APP_DEBUG is on",
-        "    → remove it or set it to false",
         "✗ APP_DATABASE_URL is missing",
         "    → set it to postgresql+asyncpg://user:password@host/name, or to sqlite+aiosqlite:////absolute/path.db",
+        "✗ APP_DEBUG is on",
+        "    → remove it or set it to false",
     ]
 
 
@@ -73,6 +73,15 @@ def test_doctor_sees_a_database_that_is_away(run: Run) -> None:
     found = run("doctor", APP_DATABASE_URL="postgresql+asyncpg://user:the-password@127.0.0.1:1/shop")
     assert found.exit_code == 1
     assert found.output.startswith("✗ APP_DATABASE_URL cannot be reached")
+    assert "the-password" not in found.output
+
+
+@pytest.mark.parametrize("command", ["migrate", "migrate --check", "migrate --revise more --project shopdemo", "seed"])
+def test_a_database_that_is_away_is_told_as_a_sentence(run: Run, command: str) -> None:
+    found = run(*command.split(), APP_DATABASE_URL="postgresql+asyncpg://user:the-password@127.0.0.1:1/shop")
+    assert found.exit_code == 1
+    assert found.output.startswith("Error: The database is not ready: ")
+    assert len(found.output.splitlines()) == 1
     assert "the-password" not in found.output
 
 
