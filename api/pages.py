@@ -22,6 +22,8 @@ from utils.routing import EnvelopeRoute, mount_flat
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
+MAX_ACCEPT = 1_000  # characters of an Accept header that are looked at; browsers send 150
+MAX_CHOICES = 20
 METHODS = ("get", "post", "put", "patch", "delete")
 
 # Nothing inline, nothing from elsewhere. Swagger UI draws its icons from data: addresses, and pictures that an
@@ -114,7 +116,7 @@ def mount_pages(app: FastAPI, projects: Mapping[str, str]) -> None:
 def prefers_html(accept: str) -> bool:
     """Whether an Accept header wants HTML more than JSON; on a tie JSON is sent."""
     quality: dict[str, float] = {}
-    for choice in accept.split(","):
+    for choice in accept[:MAX_ACCEPT].split(",")[:MAX_CHOICES]:
         header = Message()
         header["content-type"] = choice
         try:

@@ -60,6 +60,9 @@ def client() -> Iterator[TestClient]:
         ("text/html;q=0, */*", False),
         ("text/html;q=nonsense", False),
         (";;,,q=1", False),
+        ("a/b," * 19 + "text/html", True),
+        ("a/b," * 20 + "text/html", False),
+        ("a/b" + ";" * 1_000 + ",text/html", False),
     ],
 )
 def test_html_is_sent_to_who_prefers_it(accept: str, expected: bool) -> None:
