@@ -452,3 +452,17 @@ def test_examples_are_what_the_schemas_say() -> None:
         validator = jsonschema_rs.Draft202012Validator({**schema, "components": DOCUMENT["components"]})
         for example in schema.get("examples", ()):
             assert [error.message for error in validator.iter_errors(example)] == [], name
+
+
+def test_paths_in_answers_are_documented_to_begin_at_the_root_of_the_service() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    for schema, field in (
+        ("Picture", "url"),
+        ("Picture", "thumbnail_url"),
+        ("Banner", "picture_url"),
+        ("Banner", "link"),
+    ):
+        assert "from the root of the service" in schemas[schema]["properties"][field]["description"]
+    for operation in OPERATIONS:
+        if location := operation.responses.get("201", {}).get("headers", {}).get("Location"):
+            assert "from the root of the service" in location["description"]

@@ -21,8 +21,9 @@ MAX_WORD = 64  # characters of a word that count
 
 def normalize(text: str) -> str:
     """Lower case, compatibility forms unified (full width), accents removed."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return unicodedata.normalize("NFC", "".join(char for char in decomposed if not unicodedata.combining(char)))
+    decomposed = unicodedata.normalize("NFKD", text)
+    plain = "".join(char for char in decomposed if not unicodedata.combining(char))
+    return unicodedata.normalize("NFC", plain.casefold())  # last: ™ is “TM” only when it is decomposed
 
 
 def tokenize(text: str) -> list[str]:
@@ -61,12 +62,12 @@ def _query_tokens(word: str) -> list[str]:
 
 
 def fts5_query(query: str) -> str:
-    """The query for SQLite's FTS5; empty when nothing can be searched for."""
-    return " AND ".join('"' + " ".join(tokens) + '" *' for tokens in query_terms(query))
+    """The query for SQLite's FTS5; without a token it finds nothing."""
+    return " AND ".join('"' + " ".join(tokens) + '" *' for tokens in query_terms(query)) or '""'
 
 
 def tsquery(query: str) -> str:
-    """The query for PostgreSQL, to be cast to tsquery; empty when nothing can be searched for."""
+    """The query for PostgreSQL, to be cast to tsquery; without a token it is empty and finds nothing."""
     return " & ".join("(" + " <-> ".join(f"'{token}'" for token in tokens) + ":*)" for tokens in query_terms(query))
 
 

@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 
 from utils.fields import MAX_ID, MONEY_PATTERN, STORABLE, Money
+from utils.full_text import MAX_TERMS
 
 MAX_STOCK = 1_000_000_000
 MAX_ATTRIBUTES = 50
+FROM_THE_ROOT = "A path from the root of the service: behind a proxy that adds a prefix, put the prefix before it."
 
 Sku = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^\S+$"), STORABLE]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), STORABLE]
@@ -30,8 +32,8 @@ Price = Annotated[Decimal, WithJsonSchema({"type": "string", "pattern": MONEY_PA
 class Picture(BaseModel):
     """A picture of goods; sizes are pixels of the large one."""
 
-    url: str = Field(examples=["/shopdemo/goods/1/pictures/0f3c….webp"])
-    thumbnail_url: str
+    url: str = Field(description=FROM_THE_ROOT, examples=["/shopdemo/goods/1/pictures/0f3c….webp"])
+    thumbnail_url: str = Field(description=FROM_THE_ROOT)
     width: int
     height: int
 
@@ -124,8 +126,8 @@ class Banner(BaseModel):
     """A large link at the top of the front page."""
 
     title: str
-    picture_url: str | None
-    link: str
+    picture_url: str | None = Field(description=FROM_THE_ROOT)
+    link: str = Field(description=FROM_THE_ROOT)
 
 
 class Home(BaseModel):
@@ -146,8 +148,10 @@ class GoodsFilter(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    q: Annotated[str, StringConstraints(max_length=100), STORABLE] | None = Field(
-        None, description="Words to find; all of them. Chinese works from one character on.", examples=["龙井"]
+    q: Annotated[str, StringConstraints(strip_whitespace=True, max_length=100), STORABLE] | None = Field(
+        None,
+        description=f"Words to find, all of them; at most {MAX_TERMS} count. Chinese works from one character on.",
+        examples=["龙井"],
     )
     category: Slug | None = Field(None, description="The slug of a category; a top one includes those below it.")
     price_min: Money | None = None

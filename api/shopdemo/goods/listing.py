@@ -58,9 +58,9 @@ class Shape(NamedTuple):
 
 def values_of(wanted: GoodsFilter, dialect: str, category_id: int | None) -> dict[str, Any]:
     """The values of a list's filters by the names that its statement has for them."""
-    query = (tsquery if dialect == "postgresql" else fts5_query)(wanted.q or "")
+    write_query = tsquery if dialect == "postgresql" else fts5_query
     values = {
-        "q": query or None,
+        "q": write_query(wanted.q) if wanted.q else None,
         "category_id": category_id,
         "price_min": wanted.price_min,
         "price_max": wanted.price_max,
