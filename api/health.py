@@ -42,9 +42,8 @@ async def show_readiness(request: Request) -> Readiness:
 
 async def find_problems(state: State) -> list[str]:
     """One sentence for each resource that cannot be reached; if all can, for each schema that is out of date."""
-    away = [name for name in _checked(state) if not await _answers(state.resources[name])]
-    if away:
-        return [f"{name} cannot be reached" for name in away]
+    if away := [reason for name in _checked(state) if (reason := await _why_away(name, state.resources[name]))]:
+        return away
     try:
         return await schema_problems(state)
     except NotReady:  # it went away just now
@@ -65,9 +64,11 @@ def _checked(state: State) -> list[str]:
     return [name for name, resource in state.resources.items() if hasattr(resource, "check")]
 
 
-async def _answers(resource: Any) -> bool:
+async def _why_away(name: str, resource: Any) -> str | None:
     try:
         await resource.check()
-    except NotReady:
-        return False
-    return True
+    except NotReady as error:
+        if error.message != NotReady.message:
+            return f"{name}: {error.message.rstrip('.')}"
+        return f"{name} cannot be reached"
+    return None

@@ -47,6 +47,7 @@ from tests.support.envelopes import failure, success
 from utils.custom_exc import InternalError, NotReady
 
 GOODS = "/shopdemo/goods"
+REPLACED = "The database file was replaced by another one; restart the service"
 NOT_READY = {"problems": ["database cannot be reached"]}
 
 Headers = dict[str, str]
@@ -384,7 +385,7 @@ async def test_nobody_believes_a_listener_that_is_silently_dead(settings: Testin
 async def test_frozen_connections_hold_up_neither_readiness_nor_the_end(settings: TestingSettings) -> None:
     async with Proxy.before(make_url(settings.database_url)) as (proxy, url):
         database = await connect(settings.model_copy(update={"database_url": url}))
-        await database.check()
+        assert await database.fetch_one(select(literal(1).label("one"))) == {"one": 1}
         async with database.transaction() as connection:
             await connection.execute(text("SELECT 1"))
         proxy.freeze()
@@ -451,8 +452,9 @@ def test_a_file_that_goes_away_and_comes_back(
     elif damage == "no database":
         file.write_bytes(b"no database" * 1000)
     ready = client.get("/readyz")
-    message = "Not ready: database cannot be reached."
-    assert (ready.status_code, ready.json()) == (503, failure(NotReady, message, NOT_READY))
+    reason = "database cannot be reached" if damage == "removed" else f"database: {REPLACED}"
+    expected = failure(NotReady, f"Not ready: {reason}.", {"problems": [reason]})
+    assert (ready.status_code, ready.json()) == (503, expected)
     if damage == "a folder":
         file.rmdir()
     aside.replace(file)
@@ -469,10 +471,14 @@ def test_nothing_is_written_to_a_file_that_took_the_place_of_ours(
     other = file.with_suffix(".other")
     shutil.copyfile(file, other)
     other.replace(file)
-    message = "The database file was replaced by another one; restart the service."
     answer = client.delete(f"{GOODS}/1", headers=admin)
-    assert (answer.status_code, answer.json()) == (503, failure(NotReady, message))
-    assert client.get("/readyz").status_code == 503
+    assert (answer.status_code, answer.json()) == (503, failure(NotReady, f"{REPLACED}."))
+    problem = f"database: {REPLACED}"
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json()) == (
+        503,
+        failure(NotReady, f"Not ready: {problem}.", {"problems": [problem]}),
+    )
 
 
 @only_sqlite
