@@ -1,6 +1,6 @@
 """Full-text search that treats Chinese and symbols like words.
 
-A text becomes a list of tokens: a word of letters and digits is one token; a run of Chinese characters becomes its
+A text becomes a list of tokens: a run of letters is one token, a number is one; a run of Chinese characters becomes its
 overlapping pairs and its last character, so that any part of it is a sequence of tokens; a symbol is one token,
 mapped to a private-use letter because full-text engines drop punctuation. Queries are cut by the same rules.
 """
@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\U00020000-\U0003fffd"
-_PARTS = re.compile(rf"(?P<cjk>[{_CJK}]+)|(?P<word>[^\W_{_CJK}]+)|(?P<symbol>\S)")
+_PARTS = re.compile(rf"(?P<cjk>[{_CJK}]+)|(?P<word>[^\W\d_{_CJK}]+|\d+)|(?P<symbol>\S)")
 _CJK_PAIR = re.compile(f"[{_CJK}]{{2}}")
 _PRIVATE_USE = 0xF0000
 GAP = chr(_PRIVATE_USE)  # stands between two fields, so that no phrase reaches across
@@ -49,7 +49,7 @@ def tokenize_fields(fields: Iterable[str]) -> list[str]:
 
 
 def query_terms(query: str) -> list[list[str]]:
-    """The terms of a query, all of which must be found; each is a sequence of tokens, the last one a prefix."""
+    """The terms of a query, all of which must be found; each is a sequence of tokens."""
     return [tokens for word in query.split()[:MAX_TERMS] if (tokens := _query_tokens(word))]
 
 
@@ -62,13 +62,23 @@ def _query_tokens(word: str) -> list[str]:
 
 
 def fts5_query(query: str) -> str:
-    """The query for SQLite's FTS5; without a token it finds nothing."""
-    return " AND ".join('"' + " ".join(tokens) + '" *' for tokens in query_terms(query)) or '""'
+    """The query for SQLite's FTS5; it finds nothing when nothing can be searched for."""
+    terms = [f'"{" ".join(tokens)}"{" *" * is_open(tokens[-1])}' for tokens in query_terms(query)]
+    return " AND ".join(terms) or '""'
 
 
 def tsquery(query: str) -> str:
-    """The query for PostgreSQL, to be cast to tsquery; without a token it is empty and finds nothing."""
-    return " & ".join("(" + " <-> ".join(f"'{token}'" for token in tokens) + ":*)" for tokens in query_terms(query))
+    """The query for PostgreSQL, to be cast to tsquery; it finds nothing when nothing can be searched for."""
+    terms = [(" <-> ".join(f"'{token}'" for token in tokens), is_open(tokens[-1])) for tokens in query_terms(query)]
+    return " & ".join(f"({phrase}{':*' * goes_on})" for phrase, goes_on in terms)
+
+
+def is_open(token: str) -> bool:
+    """Whether more may follow: a word may be typed half, and all pairs of a Chinese character begin with it.
+
+    Numbers and pairs are looked up as they are, which costs a tenth of looking for all that begins with them.
+    """
+    return token.isalpha() and not _CJK_PAIR.fullmatch(token)
 
 
 def tsvector(tokens: list[str]) -> str:

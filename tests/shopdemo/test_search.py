@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from api.shopdemo.schemas import Goods
 from tests.support.catalogue import ON_SALE, goods_body
-from utils.full_text import fts5_query, normalize, query_terms, tokenize, tokenize_fields
+from utils.full_text import fts5_query, is_open, normalize, query_terms, tokenize, tokenize_fields
 
 GOODS = "/shopdemo/goods"
 ALL = sorted(ON_SALE)
@@ -154,11 +154,13 @@ def fts5() -> Iterator[sqlite3.Connection]:
 
 
 def matches(q: str, tokens: list[str]) -> bool:
-    """What the module promises: each term is somewhere in the text as a sequence, its last token as a prefix."""
+    """What the module promises: each term is a sequence somewhere in the text, an open last token begins one."""
 
     def at(term: list[str], start: int) -> bool:
         part = tokens[start : start + len(term)]
-        return len(part) == len(term) and part[:-1] == term[:-1] and part[-1].startswith(term[-1])
+        if is_open(term[-1]) and len(part) == len(term):
+            return part[:-1] == term[:-1] and part[-1].startswith(term[-1])
+        return part == term
 
     terms = query_terms(q)
     return bool(terms) and all(any(at(term, start) for start in range(len(tokens))) for term in terms)

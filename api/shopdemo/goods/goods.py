@@ -62,7 +62,7 @@ CREATED = document_headers(201, "Location", "ETag")
 async def list_goods(query: Annotated[GoodsQuery, Query()], catalogue: CatalogueDep) -> GoodsPage:
     """Goods, filtered and sorted: a numbered page with its total, or an endless list by cursor.
 
-    `total` is exact up to 10,000, in a search up to 1,000; the limit itself means that many or more.
+    `total` is exact up to 10,000, in a search or a list by stock up to 1,000; the limit itself means that many or more.
     """
     return await catalogue.list(query)
 

@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 
 from api.shopdemo.database import CategoryRow, GoodsRow
 from api.shopdemo.schemas import GoodsFilter, Sort
+from extensions.database_types import MoneyCents
 from utils.full_text import fts5_query, tsquery
 
 SEARCH_INDEX = table("shopdemo_goods_search", column("rowid"))  # SQLite's FTS5 index, made by the migration
@@ -54,6 +55,7 @@ class Shape(NamedTuple):
     price_min: bool = False
     price_max: bool = False
     in_stock: bool | None = None
+    walks: bool = False  # SQLite walks the list in its order and looks at the prices, instead of sorting what they find
 
 
 def values_of(wanted: GoodsFilter, dialect: str, category_id: int | None) -> dict[str, Any]:
@@ -100,10 +102,13 @@ def _filtered(statement: Select[Any], shape: Shape) -> Select[Any]:
         statement = _search(statement, shape.dialect)
     if shape.category:
         statement = statement.where(getattr(GoodsRow, shape.category) == bindparam("category_id"))
+    price: ColumnElement[Any] = GoodsRow.price  # type: ignore[assignment]
+    if shape.walks:
+        price = literal_column("+shopdemo_goods.price")  # the plus keeps SQLite from using an index for it
     if shape.price_min:
-        statement = statement.where(GoodsRow.price >= bindparam("price_min"))
+        statement = statement.where(price >= bindparam("price_min", type_=MoneyCents))
     if shape.price_max:
-        statement = statement.where(GoodsRow.price <= bindparam("price_max"))
+        statement = statement.where(price <= bindparam("price_max", type_=MoneyCents))
     if shape.in_stock is not None:
         statement = statement.where(GoodsRow.stock > 0 if shape.in_stock else GoodsRow.stock == 0)
     return statement

@@ -10,7 +10,7 @@ from utils.custom_exc import PreconditionFailed, PreconditionRequired
 from utils.etags import matches
 
 COUNT_LIMIT = 10_000  # counting further costs more than anybody gains from the number
-SEARCH_COUNT_LIMIT = 1_000  # what a search finds is dearer to count
+DEAR_COUNT_LIMIT = 1_000  # a search, and a list by stock: every row has to be looked at
 
 
 class Reads(Protocol):
@@ -70,7 +70,7 @@ class Catalogue:
     async def _numbered(self, wanted: GoodsFilter, query: GoodsQuery) -> GoodsPage:
         page = query.page or 1
         offset = (page - 1) * query.size
-        limit = SEARCH_COUNT_LIMIT if query.q else COUNT_LIMIT
+        limit = DEAR_COUNT_LIMIT if query.q or query.in_stock is not None else COUNT_LIMIT
         total = await self._store.count(wanted, limit)
         if offset + query.size > limit and total == limit:
             raise PageTooDeep

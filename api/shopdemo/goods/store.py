@@ -22,6 +22,7 @@ from utils.full_text import tokenize_fields
 
 EXPORT_BATCH = 500
 ROWS_AT_ONCE = 500
+FEW = 2_000  # so many goods are sorted sooner than found by walking a list of a million
 COUNT_BYTES = 500  # about what a remembered count takes
 
 GOODS_BY_ID = select_goods().where(GoodsRow.id == bindparam("id"))
@@ -52,6 +53,8 @@ class GoodsStore:
     ) -> list[Goods]:
         """Up to `limit` goods in the order `sort`, from `offset` or behind a cursor; raises CategoryUnknown."""
         shape, values = await self._prepare(wanted)
+        if shape.price_min or shape.price_max:
+            shape = shape._replace(walks=await self._should_walk(wanted, sort))
         start = "cursor" if after else "offset" if offset else "first"
         values |= {"limit": limit, "offset": offset}
         if after:
@@ -77,6 +80,16 @@ class GoodsStore:
         while records := await self._database.fetch_all(GOODS_AFTER_ID, {"id": last_id}):
             yield GOODS_LIST.validate_python(records)
             last_id = records[-1]["id"]
+
+    async def _should_walk(self, wanted: GoodsFilter, sort: Sort) -> bool:
+        """Whether a list between two prices is found sooner in its own order than by its prices.
+
+        SQLite cannot know: it has no statistics of this. PostgreSQL decides by itself.
+        """
+        if self._database.dialect != "sqlite" or sort.endswith("price"):
+            return False
+        priced = wanted.model_copy(update={"q": None, "in_stock": None})
+        return wanted.q is not None or await self.count(priced, FEW) == FEW
 
     async def _prepare(self, wanted: GoodsFilter) -> tuple[Shape, dict[str, Any]]:
         category = None
