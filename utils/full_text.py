@@ -15,6 +15,8 @@ _CJK_PAIR = re.compile(f"[{_CJK}]{{2}}")
 _PRIVATE_USE = 0xF0000
 GAP = chr(_PRIVATE_USE)  # stands between two fields, so that no phrase reaches across
 
+CODE_PARTS = 3
+CODE_DIGITS = 5
 MAX_TERMS = 8
 MAX_WORD = 64  # characters of a word that count
 
@@ -79,6 +81,14 @@ def is_open(token: str) -> bool:
     Numbers and pairs are looked up as they are, which costs a tenth of looking for all that begins with them.
     """
     return token.isalpha() and not _CJK_PAIR.fullmatch(token)
+
+
+def is_code(query: str) -> bool:
+    """Whether a query looks like an article number (`TEA-LJ-250`, `0500000`): it finds one and not thousands."""
+    return any(
+        any(token.isdigit() for token in tokens) and (len(tokens) >= CODE_PARTS or len(tokens[0]) >= CODE_DIGITS)
+        for tokens in query_terms(query)
+    )
 
 
 def tsvector(tokens: list[str]) -> str:

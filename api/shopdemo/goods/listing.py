@@ -55,6 +55,7 @@ class Shape(NamedTuple):
     price_min: bool = False
     price_max: bool = False
     in_stock: bool | None = None
+    code: bool = False  # PostgreSQL looks a code up and sorts, instead of walking the list until it meets it
     walks: bool = False  # SQLite walks the list in its order and looks at the prices, instead of sorting what they find
 
 
@@ -84,6 +85,8 @@ def page_statement(shape: Shape, sort: Sort, start: Literal["offset", "cursor", 
     goods_id: ColumnElement[int] = GoodsRow.id  # type: ignore[assignment]
     if shape.search and shape.dialect == "sqlite":
         goods_id = SEARCH_INDEX.c.rowid  # FTS5 can deliver in this order, so that it stops after one page
+    elif shape.code:
+        goods_id = GoodsRow.id + 0  # it takes any sequence of words for frequent, so keep it from using this order
     name = sort.removeprefix("-")
     keys = [goods_id] if name == "created_at" else [getattr(GoodsRow, name), goods_id]
     statement = _filtered(select_goods(), shape)

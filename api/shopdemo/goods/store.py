@@ -18,7 +18,7 @@ from api.shopdemo.schemas import Goods, GoodsCreate, GoodsFilter, Picture, Sort
 from extensions.cache import ReadCache
 from extensions.database import Database, Record
 from utils.fields import utc_now
-from utils.full_text import tokenize_fields
+from utils.full_text import is_code, tokenize_fields
 
 EXPORT_BATCH = 500
 ROWS_AT_ONCE = 500
@@ -102,7 +102,15 @@ class GoodsStore:
         kind: Level | None = None
         if category:
             kind = "department_id" if category["parent_id"] is None else "category_id"
-        shape = Shape(dialect, "q" in values, kind, "price_min" in values, "price_max" in values, wanted.in_stock)
+        shape = Shape(
+            dialect,
+            search="q" in values,
+            category=kind,
+            price_min="price_min" in values,
+            price_max="price_max" in values,
+            in_stock=wanted.in_stock,
+            code=dialect == "postgresql" and is_code(wanted.q or ""),
+        )
         return shape, values
 
 
