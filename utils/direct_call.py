@@ -14,8 +14,10 @@ from urllib.parse import parse_qsl
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel, ValidationError
+from starlette.types import Receive, Scope, Send
 
 Values = dict[str, Any]
+Asgi = tuple[Scope, Receive, Send]  # a request as the server hands it over
 ModelField = Any  # FastAPI does not export its class
 
 SCALARS = (str, int, float, bool, type(None))
@@ -59,19 +61,19 @@ class DirectCall:
         """Whether the function or a dependency sets headers or the status."""
         return self.response_name is not None or any(child.wants_response for child in self.children)
 
-    def bind(self, request: Request, response: Response, query: Values) -> Values | None:
+    def bind(self, asgi: Asgi, response: Response, query: Values) -> Values | None:
         """The arguments, those of the dependencies nested under their names; None when a value does not fit."""
         values: Values = {}
-        if not (_bind_fields(self.path, request.path_params, values) and _bind_fields(self.query, query, values)):
+        if not (_bind_fields(self.path, asgi[0]["path_params"], values) and _bind_fields(self.query, query, values)):
             return None
         if self.query_model and not _bind_model(self.query_model, query, values):
             return None
         if self.request_name:
-            values[self.request_name] = request
+            values[self.request_name] = Request(*asgi)
         if self.response_name:
             values[self.response_name] = response
         for child in self.children:
-            if (inner := child.bind(request, response, query)) is None:
+            if (inner := child.bind(asgi, response, query)) is None:
                 return None
             values[str(child.name)] = inner
         return values

@@ -8,7 +8,7 @@ from functools import wraps
 from types import NoneType
 from typing import Any, NamedTuple, get_type_hints
 
-from fastapi import APIRouter, FastAPI, Request, Response, params
+from fastapi import APIRouter, FastAPI, Response, params
 from fastapi.concurrency import run_in_threadpool
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
@@ -87,8 +87,11 @@ class EnvelopeRoute(APIRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Look at the part before the first parameter before trying the whole pattern: most routes end here."""
-        if not scope["path"].startswith(self._fixed_part) and not scope.get("root_path"):
-            return Match.NONE, {}
+        if not scope.get("root_path") and scope["type"] == "http":
+            if not scope["path"].startswith(self._fixed_part):
+                return Match.NONE, {}
+            if scope["path"] == self.path and scope["method"] in (self.methods or ()) and not self.param_convertors:
+                return Match.FULL, {"endpoint": self.endpoint, "path_params": {}, "route": self}
         match, child_scope = super().matches(scope)
         if match is Match.PARTIAL and self._answers_head(scope):
             match = Match.FULL
@@ -119,9 +122,8 @@ class EnvelopeRoute(APIRoute):
         ):
             await super().handle(scope, receive, send)
             return
-        request = Request(scope, receive, send)
         answer = _empty_answer() if self._direct.wants_response else _NO_HEADERS
-        values = self._direct.bind(request, answer, parse_query(scope["query_string"]))
+        values = self._direct.bind((scope, receive, send), answer, parse_query(scope["query_string"]))
         if values is None:
             await super().handle(scope, receive, send)
             return
