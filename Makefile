@@ -72,7 +72,7 @@ lint: $(DEV_PACKAGES)  ## Style, formatting, import direction, lock in step with
 	@$(PY) .ci/lock.py --verify
 
 .PHONY: types
-types: $(DEV_PACKAGES)  ## Check the types
+types: $(BENCH_PACKAGES)  ## Check the types, the benchmarks' too
 	@$(PY) -m mypy
 
 .PHONY: format
