@@ -10,31 +10,29 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from markupsafe import Markup
 from pydantic import BaseModel
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import Scope
 
+from utils.html_pages import SCRIPTED, STYLED, render, root_path
 from utils.response_code import Envelope, resp_200
 from utils.routing import EnvelopeRoute, mount_flat
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
+TEMPLATES = HERE / "templates"
 MAX_ACCEPT = 1_000  # characters of an Accept header that are looked at; browsers send 150
 MAX_CHOICES = 20
 METHODS = ("get", "post", "put", "patch", "delete")
 
-# Nothing inline, nothing from elsewhere. Swagger UI draws its icons from data: addresses, and pictures that an
+# Swagger UI draws its icons from data: addresses, and pictures that an
 # operation answers with from blob: ones. ReDoc has an icon font in a data: address and makes empty <style> elements,
 # which it fills through the CSSOM: the hash is the one of the empty string.
-NOTHING_ELSE = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-POLICY = f"{NOTHING_ELSE}; script-src 'self'; connect-src 'self'"
-HOME_POLICY = f"{POLICY}; style-src 'self'; img-src 'self'"
-DOCS_POLICY = f"{POLICY}; style-src 'self'; img-src 'self' data: blob:"
+DOCS_POLICY = f"{STYLED} data: blob:"
 EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
-REDOC_POLICY = f"{POLICY}; style-src 'self' {EMPTY_STYLE}; img-src 'self' data:; font-src data:"
+REDOC_POLICY = f"{SCRIPTED}; style-src 'self' {EMPTY_STYLE}; img-src 'self' data:; font-src data:"
 
 # The repeated pieces of the landing page. Markup.format() escapes whatever is put in.
 PAGE_LINK = Markup('<a class="card" href="{root}{path}"><b>{summary}</b><span>{path}</span></a>')
@@ -84,14 +82,17 @@ class StaticPages(StaticFiles):
 
 
 def mount_pages(app: FastAPI, projects: Mapping[str, str]) -> None:
-    """Add `/`, `/docs`, `/redoc`, `/favicon.ico` and `/static`; `projects` maps a running sub-project to a sentence."""
+    """Add `/`, `/docs`, `/redoc`, `/favicon.ico` and `/static`; `projects` maps a running sub-project to a sentence.
+
+    What a sub-project has in a folder `static` is at `/static/<its name>`.
+    """
     files = StaticPages(directory=STATIC)
     router = APIRouter(route_class=EnvelopeRoute, tags=["service"])
 
     async def show_service(request: Request) -> Response:
         """What runs here: an envelope for programs, a page for browsers."""
         if prefers_html(request.headers.get("accept", "")):
-            answer = _page(request, "home.html", HOME_POLICY, **_home_values(request, projects))
+            answer = render(request, TEMPLATES / "home.html", STYLED, **_home_values(request, projects))
         else:
             answer = resp_200(data=ServiceInfo(name=app.title, version=app.version, projects=list(projects)))
         answer.headers["Vary"] = "Accept"
@@ -110,6 +111,10 @@ def mount_pages(app: FastAPI, projects: Mapping[str, str]) -> None:
     app.add_route("/docs", _viewer("docs.html", DOCS_POLICY, "swagger-ui-dist"), include_in_schema=False)
     app.add_route("/redoc", _viewer("redoc.html", REDOC_POLICY, "redoc"), include_in_schema=False)
     app.add_route("/favicon.ico", show_favicon, include_in_schema=False)
+    for folder in (HERE / name / "static" for name in projects):
+        if folder.is_dir():
+            own = GZipMiddleware(StaticPages(directory=folder), compresslevel=6)
+            app.mount(f"/static/{folder.parent.name}", own, name=f"static-{folder.parent.name}")
     app.mount("/static", GZipMiddleware(files, compresslevel=6), name="static")
 
 
@@ -146,36 +151,19 @@ def list_operations(schema: Mapping[str, Any]) -> Iterator[Operation]:
                 )
 
 
-def _page(request: Request, template: str, policy: str, **values: Any) -> Response:
-    html = (HERE / "templates" / template).read_text("utf-8")
-    text = Markup(html).format(  # noqa: S704 - our own file; the values are escaped
-        root=_root(request),
-        title=request.app.title,
-        version=request.app.version,
-        openapi_url=f"{_root(request)}{request.app.openapi_url}",
-        **values,
-    )
-    return HTMLResponse(text, headers={"Content-Security-Policy": policy, "Cache-Control": "no-cache"})
-
-
-def _root(request: Request) -> str:
-    """The path under which a proxy shows the service, without a slash at the end."""
-    return str(request.scope.get("root_path", "")).rstrip("/")
-
-
 def _viewer(template: str, policy: str, package: str) -> Callable[[Request], Awaitable[Response]]:
     """A page around a vendored package, of which exactly one version must lie there."""
     (directory,) = STATIC.glob(f"vendor/{package}-*")
 
     async def show_viewer(request: Request) -> Response:
-        return _page(request, template, policy, vendor=f"vendor/{directory.name}")
+        return render(request, TEMPLATES / template, policy, vendor=f"vendor/{directory.name}")
 
     return show_viewer
 
 
 def _home_values(request: Request, projects: Mapping[str, str]) -> dict[str, Any]:
     operations = list(list_operations(request.app.openapi()))
-    root = _root(request)
+    root = root_path(request)
     first = _first_request(operations, projects)
     return {
         "count": len(operations),
