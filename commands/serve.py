@@ -34,6 +34,9 @@ def serve(host: str | None = None, port: int | None = None, workers: int | None 
         server_header=False,
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=settings.grace_seconds,
+        ws="extensions.websocket_server:FrameProtocol",
+        ws_max_size=settings.max_body_bytes,
+        ws_per_message_deflate=False,
     )
 
 

@@ -6,11 +6,22 @@ from decimal import Decimal
 from typing import Any
 
 from pydantic_core import from_json
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, String, Text, TypeDecorator
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, String, Text, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.types import TypeEngine
 
 from utils.full_text import tsvector
+
+# How constraints are called, so that migrations can name them on every database.
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows itself only in an INTEGER
 
 
 class MoneyCents(TypeDecorator[Decimal]):

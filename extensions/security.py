@@ -80,12 +80,12 @@ async def current_user(
 UserDep = Annotated[User, Depends(current_user)]
 
 
-def require_role(role: str) -> Callable[[User], Coroutine[Any, Any, User]]:
-    """A dependency that lets only users with this role pass; raises Forbidden."""
+def require_role(*roles: str) -> Callable[[User], Coroutine[Any, Any, User]]:
+    """A dependency that lets only users with one of these roles pass; raises Forbidden."""
 
     async def has_role(user: UserDep) -> User:
-        if role not in user.roles:
-            raise Forbidden(f"This needs the role “{role}”.")
+        if user.roles.isdisjoint(roles):
+            raise Forbidden(f"This needs the role {' or '.join(f'“{role}”' for role in roles)}.")
         return user
 
     return has_role

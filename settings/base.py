@@ -10,9 +10,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 VAR = Path("var")
+KIBIBYTE = 1024
 MEBIBYTE = 1024 * 1024
 
 DATABASE_DRIVERS = ("sqlite+aiosqlite", "postgresql+asyncpg")
+BROKER_SCHEMES = ("memory", "redis", "rediss")
 TLS_OPTIONS = frozenset({"ssl", "sslmode"})
 TLS_MODES = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
 
@@ -60,6 +62,10 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(10, ge=1, le=200, description="Connections of one worker to the database.")
     cache_bytes: int = Field(32 * MEBIBYTE, ge=0, description="Memory of one worker for ready answers; 0 turns it off.")
 
+    broker_url: str = Field(
+        "memory://", description="memory:// for one process; redis://host:6379/0 for many workers and machines."
+    )
+
     secret_key: SecretStr = SecretStr("")
     token_minutes: int = Field(60, ge=1, le=60 * 24 * 365)
 
@@ -75,6 +81,18 @@ class Settings(BaseSettings):
     max_picture_pixels: int = Field(40_000_000, ge=1, description="Width × height of an uploaded picture.")
     pictures_dir: Path = VAR / "pictures"
 
+    guests: bool = Field(False, description="Whether the chat lets people in who have no token.")
+    chat_frame_bytes: int = Field(16 * KIBIBYTE, ge=256, le=MEBIBYTE, description="Size of a frame from a client.")
+    chat_messages_per_second: int = Field(100, ge=1, description="From one socket; it may save up 3 seconds of it.")
+    chat_sockets_per_user: int = Field(20, ge=1, description="Open sockets of one user on one worker.")
+    chat_sockets_per_address: int = Field(2_000, ge=1, description="Open sockets from one address on one worker.")
+    chat_rooms_per_user: int = Field(50, ge=1, description="Rooms that one user is in on one worker.")
+    chat_outbound_bytes: int = Field(
+        MEBIBYTE, ge=64 * KIBIBYTE, description="What may wait for one client; with more it is closed as too slow."
+    )
+    chat_keep_messages: int = Field(10_000, ge=1, description="Messages kept of each room.")
+    chat_keep_days: int = Field(30, ge=1, description="Days for which messages are kept.")
+
     @field_validator("projects", "cors_origins", mode="before")
     @classmethod
     def split_names(cls, value: Any) -> Any:
@@ -88,6 +106,14 @@ class Settings(BaseSettings):
     def empty_is_none(cls, value: Any) -> Any:
         """Let `APP_LOG_DIR=` turn the error files off."""
         return None if value == "" else value
+
+    @field_validator("broker_url")
+    @classmethod
+    def known_broker(cls, value: str) -> str:
+        """Refuse brokers there are none of."""
+        if value.partition("://")[0] not in BROKER_SCHEMES:
+            raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in BROKER_SCHEMES)}")
+        return value
 
     @field_validator("database_url")
     @classmethod

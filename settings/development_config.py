@@ -16,3 +16,4 @@ class DevelopmentSettings(Settings):
     debug: bool = True
     secret_key: SecretStr = SecretStr(DEVELOPMENT_SECRET)
     cors_origins: Names = ("*",)
+    guests: bool = True

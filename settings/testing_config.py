@@ -20,3 +20,4 @@ class TestingSettings(Settings):
     pictures_dir: Path = VAR / "testing" / "pictures"
     log_dir: Path | None = None
     secret_key: SecretStr = SecretStr("testing-only-secret-known-to-everyone")
+    guests: bool = True
