@@ -22,10 +22,20 @@ def tidy_openapi(build: Callable[[], Document]) -> Document:
         for operation in path.values():
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _without_null(parameter["schema"])
-            for response in operation["responses"].values():
+            for status, response in operation["responses"].items():
+                _correct_content(status, response.get("content", {}))
                 _complete_examples(response)
                 response.setdefault("headers", {})["X-Request-ID"] = {"$ref": "#/components/headers/X-Request-ID"}
     return document
+
+
+def _correct_content(status: str, content: dict[str, Any]) -> None:
+    """A failure is JSON whatever a success is; and a stream of events is text: `itemSchema` came after 3.1."""
+    for media_type in [media_type for media_type in content if media_type != "application/json"]:
+        if status >= "400":
+            content["application/json"].update(content.pop(media_type))
+        elif content[media_type].pop("itemSchema", None):
+            content[media_type]["schema"] = {"type": "string"}
 
 
 def _complete_examples(response: dict[str, Any]) -> None:

@@ -4,8 +4,6 @@ Offered to the application in the scope's extensions as `EXTENSION`. Who finds n
 client) sends by ASGI: the same frames, slower.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable
 from typing import Any, Protocol

@@ -24,6 +24,10 @@ from api.shopdemo.goods.goods import MAX_UPLOAD_BYTES
 from api.shopdemo.goods.store import GoodsWriter
 from api.shopdemo.goods.transfer import Importer
 from api.shopdemo.schemas import Goods
+from api.websocketdemo.event_stream import EventStream
+from api.websocketdemo.history import HubDep
+from api.websocketdemo.push import open_stream
+from settings.base import Settings
 from settings.testing_config import TestingSettings
 from tests.support.catalogue import goods_body
 from tests.support.databases import only_sqlite
@@ -36,18 +40,24 @@ NOBODY = 10**9
 NO_PICTURE = f"{0:024x}.webp"
 
 # Routes that are no operations: what a browser loads beside the API.
-PAGES = {"/openapi.json", "/docs", "/redoc", "/favicon.ico", "/static"}
+PAGES = {
+    "/openapi.json", "/docs", "/redoc", "/favicon.ico", "/static", "/asyncapi.json", "/static/websocketdemo",
+}  # fmt: skip
+SOCKETS = {"/websocketdemo/ws/{user}", "/websocketdemo/ws/{room}/{user}"}  # described by /asyncapi.json
 
 VERBS = {
     "list", "get", "show", "create", "replace", "update", "delete", "add", "remove", "import", "export", "push",
-    "register", "refresh", "revoke", "merge", "pay", "cancel", "place",
+    "stream", "register", "refresh", "revoke", "merge", "pay", "cancel", "place",
 }  # fmt: skip
+
+# What is open to all only where the settings let guests in.
+READ_BY_MEMBERS = {"list_rooms", "list_members", "list_messages", "stream_events"}
 
 # Headers of HTTP itself and of every answer; all others are documented.
 PLAIN_HEADERS = {
     "content-type", "content-length", "accept-ranges", "last-modified", "vary", "cache-control",
     "x-content-type-options", "x-frame-options", "referrer-policy", "cross-origin-opener-policy",
-    "content-security-policy",
+    "content-security-policy", "x-accel-buffering",
 }  # fmt: skip
 
 DOCUMENT: dict[str, Any] = create_app(TestingSettings()).openapi()
@@ -124,6 +134,26 @@ def _png(colour: str) -> bytes:
     return buffer.getvalue()
 
 
+class ShortStream(EventStream):
+    """A stream with one event, where a real one never ends."""
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        async for event in super().__aiter__():
+            yield event
+            return
+
+
+async def open_short_stream(hub: HubDep) -> AsyncIterator[EventStream]:
+    stream = ShortStream(hub.settings.chat_outbound_bytes)
+    async with hub.rooms.listen("lobby", stream, 0):
+        yield stream
+
+
+def _short_stream(shop: Shop) -> Call:
+    shop.app.dependency_overrides.setdefault(open_stream, open_short_stream)
+    return call("/websocketdemo/rooms/lobby/events")
+
+
 CALLS: dict[str, Callable[[Shop], Call]] = {
     "show_health": lambda _: call(),
     "show_readiness": lambda _: call(),
@@ -141,7 +171,18 @@ CALLS: dict[str, Callable[[Shop], Call]] = {
     "add_picture": lambda shop: _picture_of(shop, shop.goods["TEA-2"].id),
     "show_picture": lambda shop: call(shop.picture),
     "delete_picture": lambda shop: call(shop.picture, headers=shop.admin),
+    "show_chat": lambda _: call(),
+    "show_asyncapi_page": lambda _: call(),
+    "list_rooms": lambda _: call(),
+    "list_members": lambda _: call("/websocketdemo/rooms/lobby/users"),
+    "list_messages": lambda _: call("/websocketdemo/rooms/lobby/messages"),
+    "stream_events": _short_stream,
+    "push_message": lambda shop: call(headers=shop.admin, json={"room": "lobby", "message": "你好"}),
 }
+
+
+def _forged(path: str = "") -> Call:
+    return call(path, headers={"Authorization": "Bearer forged"})
 
 
 def _shelf_full(shop: Shop) -> Call:
@@ -202,6 +243,14 @@ FAILURES: dict[tuple[str, int], Callable[[Shop], Call]] = {
     ("show_picture", 422): lambda shop: call(f"{GOODS}/1/pictures/a.png"),
     ("delete_picture", 404): lambda shop: call(f"{GOODS}/1/pictures/{NO_PICTURE}", headers=shop.admin),
     ("delete_picture", 422): lambda shop: call(f"{GOODS}/1/pictures/a.png", headers=shop.admin),
+    ("list_rooms", 401): lambda _: _forged(),
+    ("list_members", 401): lambda _: _forged("/websocketdemo/rooms/lobby/users"),
+    ("list_members", 422): lambda _: call("/websocketdemo/rooms/a room/users"),
+    ("list_messages", 401): lambda _: _forged("/websocketdemo/rooms/lobby/messages"),
+    ("list_messages", 422): lambda _: call("/websocketdemo/rooms/lobby/messages", params={"limit": 0}),
+    ("stream_events", 401): lambda _: _forged("/websocketdemo/rooms/lobby/events"),
+    ("stream_events", 422): lambda _: call("/websocketdemo/rooms/lobby/events", params={"since": -1}),
+    ("push_message", 422): lambda shop: call(headers=shop.admin, json={"message": "to whom?"}),
 }
 
 
@@ -253,13 +302,25 @@ class AwayDatabase:
         raise NotReady
 
 
+class AwayHub:
+    """A chat whose database and broker cannot be reached."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def __getattr__(self, _: str) -> Any:
+        raise NotReady
+
+
 @contextmanager
 def away(app: FastAPI) -> Iterator[None]:
     """While the database of `app` cannot be reached."""
     database, app.state.database = app.state.database, AwayDatabase()
     app.state.resources["database"] = app.state.database
+    hub, app.state.hub = app.state.hub, AwayHub(app.state.hub.settings)
     yield
     app.state.database = app.state.resources["database"] = database
+    app.state.hub = hub
 
 
 @pytest.fixture
@@ -354,6 +415,10 @@ def test_every_documented_answer_is_given_as_documented(
     assert wrong == []
 
 
+def _crash_at_once() -> None:
+    raise RuntimeError("secret")
+
+
 def _break(app: FastAPI, operation: Operation, patch: pytest.MonkeyPatch) -> None:
     """Let the route crash."""
 
@@ -361,8 +426,11 @@ def _break(app: FastAPI, operation: Operation, patch: pytest.MonkeyPatch) -> Non
         raise RuntimeError("secret")
 
     (route,) = (route for route in app.routes if isinstance(route, APIRoute) and route.unique_id == operation.name)
-    patch.setattr(route.dependant, "call", crash)
     patch.setitem(app.dependency_overrides, crash, crash)  # so that FastAPI itself calls the route
+    if operation.name == "stream_events":  # once it streams, it has answered
+        patch.setitem(app.dependency_overrides, open_stream, _crash_at_once)
+    else:
+        patch.setattr(route.dependant, "call", crash)
 
 
 @by_operation
@@ -396,8 +464,10 @@ def test_what_is_documented_of_every_operation(operation: Operation) -> None:
     assert ({"400", "413", "415"} <= statuses) == ("requestBody" in spec)
     assert bool(statuses & {"413", "415"}) == ("requestBody" in spec)
     assert ("400" in statuses) == ("requestBody" in spec or "206" in statuses)
-    assert ("security" in spec) == (operation.method != "GET"), "Reading is open to all, writing is not."
-    assert ({"401", "403"} <= statuses) == bool(statuses & {"401", "403"}) == ("security" in spec)
+    writes = operation.method != "GET"
+    assert ("security" in spec) == (writes or operation.name in READ_BY_MEMBERS), "Reading is open, writing is not."
+    assert ("401" in statuses) == ("security" in spec)
+    assert ("403" in statuses) == writes
 
 
 @by_operation
@@ -432,7 +502,7 @@ def test_every_route_is_in_the_document_or_a_page() -> None:
     routes = {
         (method, route.path)
         for route in iter_route_contexts(app.routes)
-        if route.path not in PAGES
+        if route.path not in PAGES | SOCKETS
         for method in route.methods or {"no method"}
     }
     assert routes == {(operation.method, operation.path) for operation in OPERATIONS}

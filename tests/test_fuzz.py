@@ -16,6 +16,9 @@ from api.shopdemo.schemas import Goods
 SEED = 20_260_101
 EXAMPLES = 20  # in each phase for each operation; a bound in time would make it run on until then
 
+# It never ends, which no generated request could wait for; its own tests read from it.
+ENDLESS = "/websocketdemo/rooms/{room}/events"
+
 FIXED_PATHS = ("/shopdemo/goods/import", "/shopdemo/goods/export")
 
 Headers = dict[str, str]
@@ -82,7 +85,7 @@ def test_fuzz(app: FastAPI, admin: Headers, catalogue: dict[str, Goods]) -> None
     finished: set[PhaseName] = set()
     tested: set[str | None] = set()
     try:
-        for event in from_schema(schema).execute():
+        for event in from_schema(schema.exclude(path=ENDLESS)).execute():
             wrong |= dict.fromkeys(failures(event))
             if isinstance(event, events.PhaseFinished):
                 finished.add(event.phase.name)
@@ -92,4 +95,5 @@ def test_fuzz(app: FastAPI, admin: Headers, catalogue: dict[str, Goods]) -> None
         asgi.shutdown_lifespans()
     assert not wrong, "\n".join(wrong)
     assert finished >= {PhaseName.EXAMPLES, PhaseName.COVERAGE, PhaseName.FUZZING, PhaseName.STATEFUL_TESTING}
-    assert tested >= {f"{method.upper()} {path}" for path, item in app.openapi()["paths"].items() for method in item}
+    operations = {f"{method.upper()} {path}" for path, item in app.openapi()["paths"].items() for method in item}
+    assert tested >= operations - {f"GET {ENDLESS}"}

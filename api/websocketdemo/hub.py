@@ -22,7 +22,7 @@ from api.websocketdemo.recorder import Outcome, Recorder, room_event
 from api.websocketdemo.room_keeper import RoomKeeper
 from api.websocketdemo.sessions import Session
 from api.websocketdemo.store import ChatStore, Said
-from extensions.broker import Broker, OwnedByAnother, Reached, Visit
+from extensions.broker_protocol import Broker, OwnedByAnother, Reached, Visit
 from settings import Settings
 from utils.background import Background
 from utils.custom_exc import NotReady, ServiceError

@@ -9,7 +9,7 @@ from loguru import logger
 from api.websocketdemo.errors import NotStored
 from api.websocketdemo.frames import Message
 from api.websocketdemo.store import ChatStore, Said
-from extensions.broker import Broker
+from extensions.broker_protocol import Broker
 from utils.custom_exc import NotReady, ServiceError
 
 MAX_BATCH = 2_000  # messages in one transaction

@@ -8,7 +8,7 @@ from api.websocketdemo.frames import Message, Recovered
 from api.websocketdemo.outlets import Batch, Outlet
 from api.websocketdemo.rooms import Room
 from api.websocketdemo.store import ChatStore
-from extensions.broker import Broker
+from extensions.broker_protocol import Broker
 from utils.background import Background
 
 PAGE = 200  # messages in one read while somebody catches up

@@ -4,7 +4,7 @@ from time import monotonic
 
 from api.websocketdemo.outlets import Outlet
 from api.websocketdemo.rooms import Room
-from extensions.broker import Visit
+from extensions.broker_protocol import Visit
 
 BURST_SECONDS = 3  # for so long the rate may be saved up
 

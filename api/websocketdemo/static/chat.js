@@ -1,17 +1,16 @@
 // The chat page: coming in, the rooms that the visitor is in, and what is shown of them.
 import { Composer } from "./composer.js";
 import { arrange, avatar, element, make, say } from "./dom.js";
+import { Entrance, isName } from "./entrance.js";
 import { Log } from "./log.js";
-import { recall, recallHere, remember, rememberHere } from "./memory.js";
+import { forgetHere, recallHere, remember, rememberHere } from "./memory.js";
 import { Room } from "./room.js";
-import { nameInToken, Service } from "./service.js";
+import { Service } from "./service.js";
 import { Sidebar } from "./sidebar.js";
 import { fillIn, sentence, switchLanguage, texts } from "./texts.js";
 
 const LISTEN_AGAIN = 15_000; // milliseconds between two looks at the list of rooms
 const REDRAW = 10; // milliseconds in which news is drawn together
-const NAME = /^[\p{L}\p{N}_.-]{1,32}$/u;
-const FIRST_ROOM = "lobby";
 
 const { root, service: serviceName } = document.body.dataset;
 const rooms = new Map(); // those that the visitor is in, by name
@@ -42,6 +41,7 @@ const sidebar = new Sidebar({
   },
 });
 const composer = new Composer(() => log.toEnd());
+const entrance = new Entrance(enter);
 
 // -- coming and going ----------------------------------------------------------------------------------------------
 
@@ -53,42 +53,9 @@ function roomInAddress() {
   }
 }
 
-function showEntrance(error) {
-  element("chat").hidden = true;
-  element("entrance").hidden = false;
-  element("name").value = recallHere("name") ?? recall("name") ?? "";
-  element("room").value = roomInAddress() || recall("room") || FIRST_ROOM;
-  element("token").value = recallHere("token") ?? "";
-  element("with-token").open ||= Boolean(element("token").value) || [401, 40111].includes(error?.code);
-  complainAtEntrance(error);
-  element(element("name").value ? "go" : "name").focus();
-}
-
-function complainAtEntrance(error) {
-  say(element("refusal"), error ? sentence(error) : "");
-  element("refusal").hidden = !error;
-  say(element("go"), texts.enter);
-}
-
-function enter(event) {
-  event.preventDefault();
-  const token = element("token").value.trim() || undefined;
-  const name = (token && nameInToken(token)) || element("name").value.trim();
-  const room = element("room").value.trim();
-  if (!NAME.test(name)) return refuseField("name", texts.badName);
-  if (!NAME.test(room)) return refuseField("room", texts.badRoom);
+function enter(name, token, room) {
   goOut();
-  complainAtEntrance();
-  say(element("go"), texts.entering);
-  for (const keep of [remember, rememberHere]) keep("name", name);
-  remember("room", room);
-  rememberHere("token", token);
-  return begin(name, token, [room], room);
-}
-
-function refuseField(field, message) {
-  complainAtEntrance({ message });
-  element(field).focus();
+  begin(name, token, [room], room);
 }
 
 /** Be `name` in these rooms; the chat is shown as soon as there is a connection. */
@@ -97,6 +64,7 @@ function begin(name, token, names, first) {
   told = new Set();
   for (const room of names) join(room);
   shown = rooms.get(first);
+  remember("room", first);
   history.replaceState(null, "", `#${encodeURIComponent(first)}`);
   refreshListing();
 }
@@ -121,16 +89,15 @@ function join(name) {
 
 function changed(room) {
   if (rooms.get(room.name) !== room) return;
-  if (!element("entrance").hidden) {
+  if (entrance.isShown) {
     if (room.connection.state === "open") showChat();
-    else if (room.connection.state === "lost") complainAtEntrance({ message: texts.unreachable });
+    else if (room.connection.state === "lost") entrance.complain({ message: texts.unreachable });
   }
   draw();
 }
 
 function showChat() {
-  element("entrance").hidden = true;
-  element("chat").hidden = false;
+  entrance.hide();
   arrange(element("me"), [avatar(service.me), make("b", { textContent: service.me })]);
   rememberRooms();
   composer.show(shown);
@@ -148,7 +115,7 @@ function refused(room, error) {
   }
   goOut();
   rememberHere("rooms", undefined);
-  showEntrance(error);
+  entrance.show(room.name, error);
 }
 
 function leave(name) {
@@ -162,9 +129,8 @@ function leave(name) {
 
 function leaveChat() {
   goOut();
-  rememberHere("rooms", undefined);
-  rememberHere("token", undefined);
-  showEntrance();
+  forgetHere();
+  entrance.show(roomInAddress());
 }
 
 function rememberRooms() {
@@ -175,7 +141,8 @@ function rememberRooms() {
 function followAddress() {
   const name = roomInAddress();
   if (!service || !name || name === shown.name) return;
-  if (!NAME.test(name)) {
+  if (!isName(name)) {
+    history.replaceState(null, "", `#${encodeURIComponent(shown.name)}`);
     complain({ message: texts.badRoom });
     return;
   }
@@ -261,6 +228,7 @@ function drawUnread() {
   const elsewhere = all - shown.unread;
   element("elsewhere").hidden = !elsewhere;
   say(element("elsewhere"), String(elsewhere));
+  element("to-rooms").ariaLabel = elsewhere ? `${texts.rooms}: ${texts.unread(elsewhere)}` : texts.rooms;
   document.title = `${all ? `(${all}) ` : ""}${shown.name} · ${serviceName}`;
 }
 
@@ -280,7 +248,6 @@ function speak() {
 // -- what the visitor and the browser do ---------------------------------------------------------------------------
 
 function listen() {
-  element("enter").addEventListener("submit", enter);
   element("leave").addEventListener("click", leaveChat);
   element("try").addEventListener("click", () => rooms.forEach((room) => room.connection.hurry()));
   element("newest").addEventListener("click", () => (log.toEnd(), composer.focus()));
@@ -312,9 +279,9 @@ listen();
 speak();
 const before = recallHere("rooms"); // this window was reloaded
 if (before?.length) {
-  const first = NAME.test(roomInAddress()) ? roomInAddress() : before[0];
+  const first = isName(roomInAddress()) ? roomInAddress() : before[0];
   begin(recallHere("name"), recallHere("token"), [...new Set([...before, first])], first);
   showChat();
 } else {
-  showEntrance();
+  entrance.show(roomInAddress());
 }

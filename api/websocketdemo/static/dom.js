@@ -42,7 +42,7 @@ export function icon(name) {
 export function avatar(name) {
   const [letter] = name;
   const node = make("span", { className: "avatar", textContent: letter.toUpperCase(), ariaHidden: "true" });
-  const hue = [...name].reduce((sum, character) => (sum * 31 + character.codePointAt(0)) % 360, 7);
-  node.style.setProperty("--hue", hue);
+  const sum = [...name].reduce((total, character) => (total * 31 + character.codePointAt(0)) % 9_973, 7);
+  node.style.setProperty("--hue", (sum * 137) % 360); // the golden angle: neighbours get colours far apart
   return node;
 }

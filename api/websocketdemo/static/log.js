@@ -3,6 +3,7 @@ import { arrange, avatar, icon, make, say } from "./dom.js";
 import { clock, day, moment, sentence, texts } from "./texts.js";
 
 const NEAR = 80; // pixels from an end that count as being there
+const MUCH = 10; // new lines at once that nobody wants to hear read out
 const SAME_BREATH = 5 * 60_000; // milliseconds within which messages of one author stand together
 
 export class Log {
@@ -12,6 +13,7 @@ export class Log {
   #nodes = new WeakMap(); // entry → its element
   #lines = new Map(); // the lines between entries, by what they say
   #places = new WeakMap(); // room → where its reader was, unless at the end
+  #first = 0; // the id of the oldest message that is drawn
   #height = 0;
 
   /** `events`: `me`, `again(entry)`, `reply(user)` and `moved(isAtEnd)`. */
@@ -40,10 +42,11 @@ export class Log {
     this.#room = room;
     if (this.isAtEnd) room.trim();
     const first = room.entries.find((entry) => entry.id);
-    const isOlder = !isOther && first && log.dataset.first > first.id;
-    log.dataset.first = first?.id ?? Infinity;
-    log.ariaBusy = String(isOther || isOlder); // a whole page of old messages is not read out
-    arrange(log, this.#wanted(room));
+    const isOlder = !isOther && this.#first > first?.id;
+    this.#first = first?.id ?? 0;
+    const wanted = this.#wanted(room);
+    log.ariaBusy = String(isOther || wanted.length - log.childElementCount > MUCH);
+    arrange(log, wanted);
     if (this.isAtEnd) this.toEnd();
     else if (isOther) log.scrollTop = this.#places.get(room);
     else if (isOlder) log.scrollTop = log.scrollHeight - before;
@@ -70,7 +73,7 @@ export class Log {
   }
 
   #wanted(room) {
-    const nodes = [this.#top(room)];
+    const nodes = room.isLoaded ? [this.#top(room)] : [];
     let previous;
     for (const entry of room.entries) {
       const date = entry.time.toDateString();
@@ -121,11 +124,12 @@ export class Log {
     }
     const isOwn = entry.user === this.#events.me;
     const head = make("p", { className: "head" }, make("b", { textContent: entry.user }), " ");
-    if (entry.kind === "direct") head.append(make("span", { className: "lock" }, icon("lock"), whom(entry, isOwn)));
+    if (entry.to === "*") head.append(texts.toEverybody);
+    else if (entry.kind === "direct") head.append(make("span", { className: "lock" }, icon("lock"), whom(entry, isOwn)));
     const foot = make("p", { className: "foot" }, make("time"));
     if (isOwn) foot.append(make("span", { className: "state", ariaLive: "off" }));
     const text = make("p", { className: "text", dir: "auto", textContent: entry.text });
-    const bubble = make("div", { className: "bubble" }, head, text, foot);
+    const bubble = make("div", { className: "bubble" }, head, make("div", { className: "body" }, text, foot));
     if (entry.kind === "direct" && !isOwn && entry.to !== "*") bubble.append(this.#replyButton(entry.user));
     const node = make("article", { className: `message ${entry.kind}${isOwn ? " own" : ""}` }, bubble);
     if (!isOwn) node.prepend(avatar(entry.user));
@@ -155,10 +159,7 @@ export class Log {
 
 const isSaid = ({ kind }) => kind === "message" || kind === "direct";
 
-function whom(entry, isOwn) {
-  if (entry.to === "*") return texts.toEverybody;
-  return isOwn ? texts.privateTo(entry.to) : texts.privateFrom;
-}
+const whom = (entry, isOwn) => (isOwn ? texts.privateTo(entry.to) : texts.privateFrom);
 
 /** Whether an entry belongs to what its author said just before. */
 function stand(previous, entry) {

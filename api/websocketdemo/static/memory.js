@@ -23,3 +23,11 @@ export const recall = (key) => read(browser, key);
 export const remember = (key, value) => write(browser, key, value);
 export const recallHere = (key) => read(thisWindow, key);
 export const rememberHere = (key, value) => write(thisWindow, key, value);
+
+export function forgetHere() {
+  try {
+    for (const key of Object.keys(sessionStorage)) if (key.startsWith("chat.")) sessionStorage.removeItem(key);
+  } catch {
+    // Where nothing may be kept, nothing is there.
+  }
+}

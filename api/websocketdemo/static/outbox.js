@@ -21,13 +21,13 @@ export class Outbox {
     this.#key = `unsent.${room}`;
     this.#send = send;
     this.#renew = renew;
-  }
-
-  /** The messages of before the reload. */
-  restore() {
     const kept = (recallHere(this.#key) ?? []).map((entry) => ({ ...entry, time: new Date(entry.time) }));
     for (const entry of kept) (entry.state === "failed" ? this.#failed : this.#queue).push(entry);
-    return kept;
+  }
+
+  /** What was refused, and what waits: after a reload those of before. */
+  get unsent() {
+    return [...this.#failed, ...this.#queue];
   }
 
   add(entry) {
@@ -97,7 +97,6 @@ export class Outbox {
   }
 
   #save() {
-    const unsent = [...this.#failed, ...this.#queue];
-    rememberHere(this.#key, unsent.length ? unsent : undefined);
+    rememberHere(this.#key, this.unsent.length ? this.unsent : undefined);
   }
 }

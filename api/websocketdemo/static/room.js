@@ -36,6 +36,7 @@ export class Room {
     this.#service = service;
     this.#events = events;
     this.#outbox = new Outbox(name, (entry) => this.#hand(entry), () => this.connection.renew());
+    this.entries = this.#outbox.unsent;
     this.connection = new Connection({
       address: () => this.#address(),
       changed: () => this.#connectionChanged(),
@@ -47,6 +48,10 @@ export class Room {
 
   get #privateKey() {
     return `private.${this.name}`;
+  }
+
+  get isLoaded() {
+    return this.#lastId !== undefined;
   }
 
   get lastId() {
@@ -117,10 +122,9 @@ export class Room {
   }
 
   async #address() {
-    if (this.#lastId === undefined) {
+    if (!this.isLoaded) {
       const history = await this.#service.messages(this.name, { limit: PAGE });
       const directs = (recallHere(this.#privateKey) ?? []).map((entry) => ({ ...entry, time: new Date(entry.time) }));
-      this.entries = this.#outbox.restore();
       const messages = history.items.map((frame) => this.#arrived(frame) ?? fromFrame(frame));
       this.entries = [...inTime(directs, messages), ...this.entries.filter(isUnsent)];
       this.#firstKept = history.first_id;

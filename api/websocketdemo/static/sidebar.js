@@ -34,6 +34,7 @@ export class Sidebar {
     element("alone").hidden = others.length > 0;
     say(element("online"), texts.online(people.size));
     say(element("count"), String(people.size));
+    element("to-people").ariaLabel = `${texts.people}: ${texts.online(people.size)}`;
   }
 
   #room(name, room, online, isShown) {
