@@ -145,7 +145,7 @@ def list_operations(schema: Mapping[str, Any]) -> Iterator[Operation]:
                     path=path,
                     summary=operation.get("summary", ""),
                     tag=tag,
-                    secured=bool(operation.get("security", schema.get("security"))),
+                    secured={} not in operation.get("security", [{}]),
                     is_page=method == "get" and "{" not in path and list(content) == ["text/html"],
                     anchor=f"#/{quote(tag)}/{quote(operation.get('operationId', ''))}",
                 )

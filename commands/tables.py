@@ -55,7 +55,7 @@ async def fill(settings: Settings) -> None:
     """Fill the empty tables of all sub-projects with their demo data."""
     state = State()
     state.settings = settings
-    state.projects = find_projects(settings.projects)
+    state.projects = [project for project in find_projects(settings.projects) if project.seed]
     async with open_resources(state):
         for project in state.projects:
             if project.seed and (done := await project.seed(state)):

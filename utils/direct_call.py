@@ -20,6 +20,7 @@ Values = dict[str, Any]
 Asgi = tuple[Scope, Receive, Send]  # a request as the server hands it over
 ModelField = Any  # FastAPI does not export its class
 
+CHILDREN = ""  # no parameter is called so
 SCALARS = (str, int, float, bool, type(None))
 
 
@@ -62,7 +63,7 @@ class DirectCall:
         return self.response_name is not None or any(child.wants_response for child in self.children)
 
     def bind(self, asgi: Asgi, response: Response, query: Values) -> Values | None:
-        """The arguments, those of the dependencies nested under their names; None when a value does not fit."""
+        """The arguments, under CHILDREN those of each dependency; None when a value does not fit."""
         values: Values = {}
         if not (_bind_fields(self.path, asgi[0]["path_params"], values) and _bind_fields(self.query, query, values)):
             return None
@@ -72,16 +73,18 @@ class DirectCall:
             values[self.request_name] = Request(*asgi)
         if self.response_name:
             values[self.response_name] = response
-        for child in self.children:
-            if (inner := child.bind(asgi, response, query)) is None:
-                return None
-            values[str(child.name)] = inner
+        inner = [child.bind(asgi, response, query) for child in self.children]
+        if None in inner:
+            return None
+        values[CHILDREN] = inner
         return values
 
     async def run(self, values: Values) -> Any:
         """Call the dependencies, then the function, with what `bind` has found."""
-        for child in self.children:
-            values[str(child.name)] = await child.run(values[str(child.name)])
+        for child, inner in zip(self.children, values.pop(CHILDREN), strict=True):
+            result = await child.run(inner)
+            if child.name:  # one that only has to pass has none
+                values[child.name] = result
         return await self.call(**values)
 
 

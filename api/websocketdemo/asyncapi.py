@@ -64,19 +64,13 @@ QUERY = {
         "since": {
             "type": "integer",
             "minimum": 0,
-            "description": "The id of the last message that you have: what you missed comes first, behind a "
-            "`recovered`. Without it only what is new comes.",
+            "description": "The id of the last message that you have: `recovered` and what you missed come first.",
         },
     },
 }
 
 SECURITY_SCHEMES = {
-    "query": {
-        "type": "httpApiKey",
-        "in": "query",
-        "name": "token",
-        "description": "For every client; proxies may log the address.",
-    },
+    "query": {"type": "httpApiKey", "in": "query", "name": "token", "description": "Simple; but proxies may log it."},
     "subprotocol": {
         "type": "httpApiKey",
         "in": "header",
@@ -89,8 +83,8 @@ SECURITY_SCHEMES = {
 }
 
 CLOSE_CODES = [
-    {"code": 1008, "reason": "Refused; the error frame before it says why.", "then": "Change that first."},
-    {"code": 1009, "reason": "A frame was so large that it was not even read.", "then": "Send less at once."},
+    {"code": 1008, "reason": "Refused; the error frame before it says why.", "then": "Mend that first."},
+    {"code": 1009, "reason": "A frame was so large that it was not even read.", "then": "Come back and send less."},
     {"code": 1011, "reason": "Something crashed, or your pong did not come.", "then": "Come back with `since`."},
     {"code": 1012, "reason": "The service restarts.", "then": "Come back with `since`."},
     {"code": 1013, "reason": "You read too slowly, or the service is not ready.", "then": "Come back with `since`."},
@@ -135,7 +129,6 @@ class Service(NamedTuple):
 def describe_service(request: Request) -> Service:
     """The service, under the address by which this request called it."""
     settings: Settings = request.app.state.settings
-    limits = ((name, getattr(settings, name)) for name in Settings.model_fields if name.startswith("chat_"))
     return Service(
         title=request.app.title,
         version=request.app.version,
@@ -143,7 +136,7 @@ def describe_service(request: Request) -> Service:
         host=request.headers.get("host", "localhost"),
         path=root_path(request),
         guests=settings.guests,
-        limits=tuple(limits),
+        limits=tuple((name, getattr(settings, name)) for name in Settings.model_fields if name.startswith("chat_")),
     )
 
 
@@ -182,8 +175,9 @@ def _server(service: Service) -> Document:
         "host": service.host,
         **({"pathname": service.path} if service.path else {}),
         "protocol": service.scheme,
-        "description": f"An access token says who you are. Guests {guests}.\n\nInstead of a socket, a page of another "
-        f"origin gets HTTP {REFUSED_PAGE.status_code} with the code {REFUSED_PAGE.code}: {REFUSED_PAGE.message}",
+        "description": f"An access token, sent in one of these ways, says who you are. Guests {guests}.\n\n"
+        f"Instead of a socket, a page of another origin gets HTTP {REFUSED_PAGE.status_code} with the code "
+        f"{REFUSED_PAGE.code}: {REFUSED_PAGE.message}",
         "security": [{"$ref": f"#/components/securitySchemes/{name}"} for name in SECURITY_SCHEMES],
     }
 
@@ -264,13 +258,11 @@ def listed_errors() -> list[type[ServiceError]]:
 def _error_examples() -> Iterator[Example]:
     for error in listed_errors():
         first_line = (error.__doc__ or "").partition("\n")[0]
+        ref, then = None, "The socket is closed with 1008."
         if error in REFUSED_FRAMES:
-            then = "The socket stays open."
+            ref, then = "a1", "The socket stays open."
         elif error is NotReady:
             then = "When you come in, the socket is closed with 1013; after a frame it stays open."
-        else:
-            then = "The socket is closed with 1008."
-        ref = "a1" if error in REFUSED_FRAMES else None
         yield error.__name__, f"{first_line} {then}", {"code": error.code, "message": error.message, "ref": ref}
 
 

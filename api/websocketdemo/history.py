@@ -1,6 +1,6 @@
 """What can be read about rooms without a socket."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
@@ -9,15 +9,16 @@ from api.websocketdemo.frames import NAME_PATTERN
 from api.websocketdemo.hub import Hub
 from api.websocketdemo.identity import check_reader
 from api.websocketdemo.schemas import History, Member, Room
-from extensions.security import bearer
 from utils.custom_exc import NotAuthenticated, NotReady, errors
 from utils.fields import MAX_ID
 from utils.routing import EnvelopeRoute
 
 MAX_MESSAGES = 200
 READ_ERRORS = (NotReady, NotAuthenticated, GuestsNotAllowed)
+# Whether reading needs a token depends on whether guests are allowed.
+TOKEN_IF_ANY: dict[str, Any] = {"security": [{}, {"HTTPBearer": []}]}
 
-router = APIRouter(tags=["chat"], route_class=EnvelopeRoute, dependencies=[Depends(bearer), Depends(check_reader)])
+router = APIRouter(tags=["chat"], route_class=EnvelopeRoute, dependencies=[Depends(check_reader)])
 
 RoomName = Annotated[str, Path(pattern=NAME_PATTERN, examples=["lobby"])]
 
@@ -30,7 +31,7 @@ async def get_hub(request: Request) -> Hub:
 HubDep = Annotated[Hub, Depends(get_hub)]
 
 
-@router.get("/rooms", responses=errors(*READ_ERRORS))
+@router.get("/rooms", responses=errors(*READ_ERRORS), openapi_extra=TOKEN_IF_ANY)
 async def list_rooms(hub: HubDep) -> list[Room]:
     """Rooms with somebody in them, the fullest first, then the newest 100 others that have a history."""
     online = await hub.broker.places()
@@ -39,14 +40,14 @@ async def list_rooms(hub: HubDep) -> list[Room]:
     return [Room(name=name, online=online.get(name, 0), last_id=last_ids.get(name, 0)) for name in names]
 
 
-@router.get("/rooms/{room}/users", responses=errors(*READ_ERRORS))
+@router.get("/rooms/{room}/users", responses=errors(*READ_ERRORS), openapi_extra=TOKEN_IF_ANY)
 async def list_members(room: RoomName, hub: HubDep) -> list[Member]:
     """Who is in a room now, on any worker, by name."""
     members = await hub.broker.members(room)
     return [Member(name=name, sockets=members[name]) for name in sorted(members)]
 
 
-@router.get("/rooms/{room}/messages", responses=errors(*READ_ERRORS))
+@router.get("/rooms/{room}/messages", responses=errors(*READ_ERRORS), openapi_extra=TOKEN_IF_ANY)
 async def list_messages(
     room: RoomName,
     hub: HubDep,

@@ -9,11 +9,11 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from api.websocketdemo.errors import NotStored
 from api.websocketdemo.event_stream import EventStream
 from api.websocketdemo.frames import EVERYBODY
-from api.websocketdemo.history import READ_ERRORS, HubDep, RoomName
+from api.websocketdemo.history import READ_ERRORS, TOKEN_IF_ANY, HubDep, RoomName
 from api.websocketdemo.identity import check_reader
 from api.websocketdemo.schemas import Push, Pushed
 from api.websocketdemo.store import Said
-from extensions.security import User, bearer, require_role
+from extensions.security import User, require_role
 from utils.custom_exc import Forbidden, NotAuthenticated, NotReady, errors
 from utils.fields import MAX_ID, utc_now
 from utils.routing import EnvelopeRoute
@@ -51,8 +51,9 @@ async def push_message(push: Push, hub: HubDep, sender: Pusher) -> Pushed:
 @router.get(
     "/rooms/{room}/events",
     response_class=EventSourceResponse,
-    dependencies=[Depends(bearer), Depends(check_reader)],
+    dependencies=[Depends(check_reader)],
     responses=errors(*READ_ERRORS),
+    openapi_extra=TOKEN_IF_ANY,
 )
 async def stream_events(stream: Annotated[EventStream, Depends(open_stream)]) -> AsyncIterator[ServerSentEvent]:
     """What sockets in the room receive, as Server-Sent Events; the id of a message is the event's id."""

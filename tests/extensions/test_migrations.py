@@ -25,10 +25,13 @@ from utils.custom_exc import NotReady
 OUT_OF_DATE = "the schema of shopdemo is out of date: run `python main.py migrate`"
 
 
+FOUND = [found for project in find_projects() if (found := project.migrations)]
+of_every_project = pytest.mark.parametrize("migrations", FOUND, ids=lambda migrations: migrations.project)
+
+
 def shop() -> Migrations:
-    (project,) = find_projects(("shopdemo",))
-    assert project.migrations
-    return project.migrations
+    (found,) = (found for found in FOUND if found.project == "shopdemo")
+    return found
 
 
 @asynccontextmanager
@@ -53,11 +56,12 @@ async def downgrade(migrations: Migrations, database: Database) -> None:
         await connection.run_sync(back)
 
 
-def test_tables_in_code_and_database_are_the_same(settings: TestingSettings) -> None:
+@of_every_project
+def test_tables_in_code_and_database_are_the_same(settings: TestingSettings, migrations: Migrations) -> None:
     async def work() -> None:
         async with opened(settings) as database:
-            assert await shop().is_current(database)
-            await shop().check(database.engine)
+            assert await migrations.is_current(database)
+            await migrations.check(database.engine)
 
     run(work())
 
@@ -76,16 +80,22 @@ def test_a_difference_is_found(settings: TestingSettings) -> None:
     run(work())
 
 
-def test_down_and_up_again(settings: TestingSettings, catalogue: object) -> None:
+@of_every_project
+def test_down_and_up_again(settings: TestingSettings, catalogue: object, migrations: Migrations) -> None:
+    own = set(migrations.metadata.tables)
+
     async def work() -> None:
         async with opened(settings) as database:
-            await downgrade(shop(), database)
-            assert await tables(database) == {"alembic_version_shopdemo"}
-            assert not await shop().is_current(database)
-            await shop().upgrade(database.engine)
-            await shop().upgrade(database.engine)
-            assert await shop().is_current(database)
-            await shop().check(database.engine)
+            everything = await tables(database)
+            await downgrade(migrations, database)
+            assert own <= everything
+            assert await tables(database) & own == set()
+            assert not await migrations.is_current(database)
+            await migrations.upgrade(database.engine)
+            await migrations.upgrade(database.engine)
+            assert await tables(database) == everything
+            assert await migrations.is_current(database)
+            await migrations.check(database.engine)
 
     run(work())
 
