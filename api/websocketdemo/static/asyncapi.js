@@ -153,7 +153,8 @@ function securityTable({ description, security }) {
     const place = scheme.in ?? "header";
     return { cells: [make("code", { textContent: scheme.name ?? "Authorization" }), place, rich(scheme.description)] };
   });
-  return [...paragraphs(description), table("codes", "Ways to send a token", ["Name", "In", "How"], rows)];
+  const [lead, ...others] = paragraphs(description);
+  return [lead, table("codes", "Ways to send a token", ["Name", "In", "How"], rows), ...others];
 }
 
 /** The messages that clients send or get; AsyncAPI tells it from the service's side. */
@@ -190,7 +191,7 @@ function errorTable({ examples }) {
       make("span", { className: "soft" }, ...rich(summary)),
     ],
   }));
-  return table("codes wide", "Error codes", ["Code", "Sentence", "When, and what then"], rows);
+  return table("codes stacked", "Error codes", ["Code", "Sentence", "When, and what then"], rows);
 }
 
 function closeTable(codes) {
@@ -205,7 +206,7 @@ function limitTable(limits) {
   const rows = limits.map(({ name, value, description }) => ({
     cells: [make("code", { textContent: name }), value.toLocaleString("en"), description],
   }));
-  return table("codes wide", "Limits", ["Setting", "Value", "What it limits"], rows);
+  return table("codes", "Limits", ["Setting", "Value", "What it limits"], rows);
 }
 
 function showProtocol() {

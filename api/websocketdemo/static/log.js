@@ -15,6 +15,7 @@ export class Log {
   #places = new WeakMap(); // room → where its reader was, unless at the end
   #first = 0; // the id of the oldest message that is drawn
   #height = 0;
+  #scrollTop = 0;
 
   /** `events`: `me`, `again(entry)`, `reply(user)` and `moved(isAtEnd)`. */
   constructor(element, events) {
@@ -55,13 +56,21 @@ export class Log {
 
   toEnd() {
     this.#places.delete(this.#room);
-    this.#element.scrollTop = this.#element.scrollHeight;
+    if (this.#toGo > 1) this.#element.scrollTop = this.#element.scrollHeight; // else a scroll that begins would stop
+  }
+
+  /** Pixels from here to the end. */
+  get #toGo() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#element;
+    return scrollHeight - scrollTop - clientHeight;
   }
 
   #scrolled() {
-    const { scrollTop, scrollHeight, clientHeight } = this.#element;
+    const { scrollTop, clientHeight } = this.#element;
     if (clientHeight !== this.#height) return; // it was resized, not scrolled
-    if (scrollHeight - scrollTop - clientHeight < NEAR) this.#places.delete(this.#room);
+    const isUpwards = scrollTop < this.#scrollTop;
+    this.#scrollTop = scrollTop;
+    if (this.#toGo <= 1 || (this.#toGo < NEAR && !isUpwards)) this.#places.delete(this.#room);
     else this.#places.set(this.#room, scrollTop);
     if (scrollTop < NEAR && !this.isAtEnd) this.#room.loadOlder();
     this.#events.moved(this.isAtEnd);
