@@ -5,10 +5,10 @@ import asyncio
 import click
 import uvicorn
 
-from commands.problems import UNREACHABLE, find_problems
+from commands.problems import UNREACHABLE, find_problems, lonely_workers
 from commands.tables import fill, upgrade
 from extensions.logger import configure_logging
-from settings import Settings, SettingsError, examine_settings, get_settings
+from settings import Problem, Settings, SettingsError, examine_settings
 
 
 @click.command()
@@ -18,8 +18,10 @@ from settings import Settings, SettingsError, examine_settings, get_settings
 @click.option("--reload", is_flag=True, help="Start anew whenever the code changes; for development.")
 def serve(host: str | None = None, port: int | None = None, workers: int | None = None, reload: bool = False) -> None:
     """Run the service. In development an SQLite database is migrated and filled first."""
-    _refuse_unsafe_production()
-    settings = get_settings()
+    settings, problems = examine_settings()
+    if workers:
+        settings = settings.model_copy(update={"workers": workers})
+    _refuse_unusable(settings, problems)
     configure_logging(settings)
     if settings.env == "development" and settings.database_url.startswith("sqlite"):
         asyncio.run(_prepare(settings))
@@ -27,7 +29,7 @@ def serve(host: str | None = None, port: int | None = None, workers: int | None 
         "main:app",
         host=host or settings.host,
         port=settings.port if port is None else port,
-        workers=None if reload else workers or settings.workers,
+        workers=None if reload else settings.workers,
         reload=reload,
         log_config=None,
         access_log=False,
@@ -40,13 +42,14 @@ def serve(host: str | None = None, port: int | None = None, workers: int | None 
     )
 
 
-def _refuse_unsafe_production() -> None:
+def _refuse_unusable(settings: Settings, problems: list[Problem]) -> None:
     """Raise SettingsError with every reason at once. A database that is away may come back: /readyz tells."""
-    settings, problems = examine_settings()
     if settings.env == "production":
-        reasons = [problem for problem in find_problems(settings, problems) if problem is not UNREACHABLE]
-        if reasons:
-            raise SettingsError(reasons)
+        problems = [problem for problem in find_problems(settings, problems) if problem is not UNREACHABLE]
+    elif not problems:
+        problems = lonely_workers(settings)
+    if problems:
+        raise SettingsError(problems)
 
 
 async def _prepare(settings: Settings) -> None:

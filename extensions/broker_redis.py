@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.maint_notifications import MaintNotificationsConfig
 
 from extensions.broker_protocol import Gone, OwnedByAnother, Visit, nothing_to_say
 from extensions.broker_scripts import BEAT, ENTER, LEAVE, REAP, REPLACE
@@ -36,6 +37,7 @@ class RedisBroker(RedisEvents):
             socket_timeout=COMMAND_SECONDS,
             socket_connect_timeout=COMMAND_SECONDS,
             retry=Retry(NoBackoff(), 0),
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),  # only Redis Enterprise has them
         )
         super().__init__(redis, f"{prefix}{database}:")  # pub/sub knows no databases
         self.gone: Gone = nothing_to_say

@@ -38,7 +38,7 @@ SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "gunicorn.error")
 ACCESS_LOGGERS = ("uvicorn.access", "gunicorn.access")  # we write our own access lines
 # At DEBUG they write frames, statements and headers with their values, or noise; uvicorn without a level traces.
 QUIET_LOGGERS = ("alembic",)  # tells of every connection at INFO
-TALKATIVE_LOGGERS = ("uvicorn.error", "websockets", "aiosqlite", "httpcore", "asyncio", "PIL")
+TALKATIVE_LOGGERS = ("uvicorn.error", "websockets", "aiosqlite", "httpcore", "asyncio", "PIL", "redis")
 
 
 class Console:

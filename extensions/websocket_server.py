@@ -53,9 +53,15 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             extensions[EXTENSION] = self
 
     async def send(self, message: Any) -> None:
-        """Know that a refusal with an HTTP answer completes the handshake: uvicorn calls it an error otherwise."""
+        """Tidy up behind the handshake.
+
+        uvicorn calls a refusal with an HTTP answer an error unless told that it completes the handshake, and keeps
+        what only the handshake needs for as long as the socket lives (3 KB).
+        """
         await super().send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+        if message["type"] == "websocket.accept":
+            del self.request, self.response
+        elif message["type"] == "websocket.http.response.body" and not message.get("more_body"):
             self.handshake_complete = True
 
     def write_frames(self, data: bytes) -> int:

@@ -114,8 +114,9 @@ def test_every_command_works(environment: dict[str, str]) -> None:
         for command in here:
             if re.match(r"(\w+=\S+ )*curl ", command):
                 run_curl(command, environment, server)
-            elif serve := re.fullmatch(r"python main\.py( serve.*)?", command):
-                with serving(environment, *(serve[1] or "serve").split(), "--port", "0") as address:
+            elif serve := re.fullmatch(r"(?:APP_PROJECTS=(\w+) )?python main\.py( serve.*)?", command):
+                projects = {"APP_PROJECTS": serve[1]} if serve[1] else {}
+                with serving(environment | projects, *(serve[2] or "serve").split(), "--port", "0") as address:
                     assert address
             elif command.startswith("python main.py "):
                 assert run_main(command, environment) or command.split()[2] in ("migrate", "seed")

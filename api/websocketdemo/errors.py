@@ -1,4 +1,4 @@
-"""What can go wrong with the chat; on a socket each is an error frame with the same code."""
+"""What can go wrong with the chat; on an open socket each is an error frame with the same code."""
 
 from utils.custom_exc import (
     Conflict,

@@ -25,7 +25,7 @@ Ref = Annotated[str, Field(max_length=MAX_REF, examples=["a1"])]
 class Send(BaseModel):
     """Say something to everybody in the room, or with `send_user` to one user alone. Other keys are ignored."""
 
-    message: Annotated[str, Field(max_length=MAX_TEXT, examples=["hi", "你好"]), STORABLE]
+    message: Annotated[str, Field(max_length=MAX_TEXT, examples=["hi", "你好"], description="The text."), STORABLE]
     send_user: Annotated[str, Field(max_length=MAX_REF, examples=["User2"])] | None = Field(
         None, description="Who alone shall get it, with all of their sockets; nobody or an empty name: the whole room."
     )

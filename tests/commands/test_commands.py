@@ -149,12 +149,22 @@ def test_serve_passes_the_settings_on(run: Run, monkeypatch: pytest.MonkeyPatch)
     served: list[Any] = []
     monkeypatch.setattr(uvicorn, "run", lambda *names, **options: served.append((names, options)))
     assert run(APP_PORT="9000", APP_HOST="0.0.0.0").exit_code == 0
-    assert run("serve", "--port", "0", "--workers", "3").exit_code == 0
+    assert run("serve", "--port", "0", "--workers", "3", APP_PROJECTS="shopdemo").exit_code == 0
     (names, first), (_, second) = served
     assert names == ("main:app",)
     assert (first["host"], first["port"], first["workers"]) == ("0.0.0.0", 9000, 1)
     assert (second["host"], second["port"], second["workers"]) == ("127.0.0.1", 0, 3)
     assert first["timeout_graceful_shutdown"] == 20
+    assert (first["ws"], first["ws_per_message_deflate"]) == ("extensions.websocket_server:FrameProtocol", False)
+
+
+def test_several_workers_need_a_broker_between_them(run: Run) -> None:
+    refused = run("serve", "--workers", "2", APP_PROJECTS="websocketdemo")
+    assert refused.exit_code == 1
+    assert (
+        "APP_BROKER_URL: is memory:// with 2 workers: each would have a websocketdemo of its own → "
+        "set APP_BROKER_URL=redis://127.0.0.1:6379/0, or APP_WORKERS=1\n"
+    ) in refused.output
 
 
 def test_production_refuses_to_start_for_every_reason_at_once(run: Run, tmp_path: Path) -> None:
