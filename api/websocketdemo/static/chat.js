@@ -179,7 +179,8 @@ function look() {
 }
 
 function complain(error) {
-  problem = error.code ? error : { message: error.message && !(error instanceof Error) ? error.message : texts.unreachable };
+  const isSentence = error.code || !(error instanceof Error); // what a browser throws is none
+  problem = isSentence ? error : { message: texts.unreachable };
   draw();
 }
 
@@ -264,7 +265,9 @@ function listen() {
   }
   addEventListener("hashchange", followAddress);
   // The network is another one, or back: the service may still be reachable, if it runs on this machine.
-  for (const event of ["online", "offline"]) addEventListener(event, () => rooms.forEach((room) => room.connection.renew()));
+  for (const event of ["online", "offline"]) {
+    addEventListener(event, () => rooms.forEach((room) => room.connection.renew()));
+  }
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) return;
     rooms.forEach((room) => room.connection.hurry());

@@ -16,7 +16,7 @@ export class Connection {
   #wasOpen = false;
   #current; // the try that counts
 
-  /** `events`: `address()` resolves to where to connect; `changed()`, `received(frame)` and `refused(error)` are told. */
+  /** `events`: `address()` resolves to where to connect; `changed()`, `received(frame)`, `refused(error)` are told. */
   constructor(events) {
     this.#events = events;
   }

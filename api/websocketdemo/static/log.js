@@ -39,6 +39,7 @@ export class Log {
   draw(room) {
     const log = this.#element;
     const isOther = room !== this.#room;
+    if (!isOther) this.#notePlace(); // a scroll may have begun of which no event has told yet
     const before = log.scrollHeight - log.scrollTop;
     this.#room = room;
     if (this.isAtEnd) room.trim();
@@ -51,6 +52,7 @@ export class Log {
     if (this.isAtEnd) this.toEnd();
     else if (isOther) log.scrollTop = this.#places.get(room);
     else if (isOlder) log.scrollTop = log.scrollHeight - before;
+    this.#scrollTop = log.scrollTop;
     if (log.ariaBusy === "true") setTimeout(() => (log.ariaBusy = "false"));
   }
 
@@ -66,14 +68,18 @@ export class Log {
   }
 
   #scrolled() {
+    this.#notePlace();
+    if (this.#element.scrollTop < NEAR && !this.isAtEnd) this.#room.loadOlder();
+    this.#events.moved(this.isAtEnd);
+  }
+
+  #notePlace() {
     const { scrollTop, clientHeight } = this.#element;
-    if (clientHeight !== this.#height) return; // it was resized, not scrolled
+    if (clientHeight !== this.#height || scrollTop === this.#scrollTop) return; // resized, or not the reader's doing
     const isUpwards = scrollTop < this.#scrollTop;
     this.#scrollTop = scrollTop;
     if (this.#toGo <= 1 || (this.#toGo < NEAR && !isUpwards)) this.#places.delete(this.#room);
     else this.#places.set(this.#room, scrollTop);
-    if (scrollTop < NEAR && !this.isAtEnd) this.#room.loadOlder();
-    this.#events.moved(this.isAtEnd);
   }
 
   #resized() {
@@ -134,7 +140,9 @@ export class Log {
     const isOwn = entry.user === this.#events.me;
     const head = make("p", { className: "head" }, make("b", { textContent: entry.user }), " ");
     if (entry.to === "*") head.append(texts.toEverybody);
-    else if (entry.kind === "direct") head.append(make("span", { className: "lock" }, icon("lock"), whom(entry, isOwn)));
+    else if (entry.kind === "direct") {
+      head.append(make("span", { className: "lock" }, icon("lock"), whom(entry, isOwn)));
+    }
     const foot = make("p", { className: "foot" }, make("time"));
     if (isOwn) foot.append(make("span", { className: "state", ariaLive: "off" }));
     const text = make("p", { className: "text", dir: "auto", textContent: entry.text });

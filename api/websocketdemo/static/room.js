@@ -1,8 +1,8 @@
 // A room that the visitor is in: what was said, who is there, and the connection that keeps both up to date.
 //
-// An entry is one line of the room: a message, a direct (private) message, a join, a leave, or a gap. Own messages carry
-// a `ref` of ours in their `data`. It comes back with them, also in the history: so a message whose confirmation was
-// lost with the connection is recognised and not sent twice.
+// An entry is one line of the room: a message, a direct (private) message, a join, a leave, or a gap. Own messages
+// carry a `ref` of ours in their `data`. It comes back with them, also in the history: so a message whose confirmation
+// was lost with the connection is recognised and not sent twice.
 import { Connection } from "./connection.js";
 import { recallHere, rememberHere } from "./memory.js";
 import { Outbox } from "./outbox.js";
@@ -115,7 +115,9 @@ export class Room {
   async refreshPeople() {
     const moves = (this.#moves = new Map());
     const members = await this.#service.users(this.name).catch(() => null);
-    if (!members || moves !== this.#moves) return;
+    if (moves !== this.#moves) return; // asked again meanwhile
+    this.#moves = undefined;
+    if (!members) return;
     this.people = new Set(members.map((member) => member.name));
     for (const [user, isHere] of moves) this.people[isHere ? "add" : "delete"](user);
     this.#events.changed();

@@ -22,9 +22,10 @@ export class Sidebar {
 
   /** `joined`: the rooms by name; `online`: how many are in a room, by its name, as the service last said. */
   drawRooms(joined, online, shown) {
-    const others = [...online.keys()].filter((name) => !joined.has(name)).sort((one, two) => online.get(two) - online.get(one));
+    const others = [...online.keys()].filter((name) => !joined.has(name)); // the service tells the fullest first
     const names = [...joined.keys(), ...others.slice(0, MOST)];
-    arrange(element("room-list"), names.map((name) => this.#room(name, joined.get(name), online.get(name), name === shown)));
+    const lines = names.map((name) => this.#room(name, joined.get(name), online.get(name), name === shown));
+    arrange(element("room-list"), lines);
   }
 
   drawPeople(people) {
@@ -61,12 +62,15 @@ export class Sidebar {
       make("span", { ariaHidden: "true" }),
       make("span", { className: "unseen" }),
     );
-    const label = make("span", { className: "label" }, make("b", { textContent: name }), make("span", { className: "soft small" }));
-    const button = make("button", { type: "button", className: "item" }, make("span", { className: "hash", textContent: "#", ariaHidden: "true" }), label, badge);
+    const about = make("span", { className: "soft small" });
+    const label = make("span", { className: "label" }, make("b", { textContent: name }), about);
+    const hash = make("span", { className: "hash", textContent: "#", ariaHidden: "true" });
+    const button = make("button", { type: "button", className: "item" }, hash, label, badge);
     button.addEventListener("click", () => this.#events.show(name));
     const line = make("li", { className: isJoined ? "joined" : "" }, button);
     if (isJoined) {
-      const leave = make("button", { type: "button", className: "quiet leave", ariaLabel: texts.leaveRoom(name) }, icon("close"));
+      const leave = make("button", { type: "button", className: "quiet leave" }, icon("close"));
+      leave.ariaLabel = texts.leaveRoom(name);
       leave.addEventListener("click", () => this.#events.leave(name));
       line.append(leave);
     }
@@ -84,7 +88,8 @@ export class Sidebar {
       label.append(make("span", { className: "soft small", textContent: texts.you }));
       return make("li", {}, make("span", { className: "item" }, avatar(name), label));
     }
-    const button = make("button", { type: "button", className: "item", title: texts.writeTo(name) }, avatar(name), label);
+    const button = make("button", { type: "button", className: "item" }, avatar(name), label);
+    button.title = texts.writeTo(name);
     button.addEventListener("click", () => this.#events.write(name));
     return make("li", {}, button);
   }
