@@ -21,6 +21,8 @@ class EventStream:
         self._closed = False
 
     def deliver(self, batch: Batch) -> None:
+        if self._closed:
+            return
         for number, payload in enumerate(batch.payloads):
             self._queue.append((batch.first_id + number if batch.first_id else 0, payload))
             self._waiting += len(payload)

@@ -49,7 +49,6 @@ class Hub:
         self._recorder = Recorder(store, broker, self._tell_here)
         self._by_name: defaultdict[str, set[Session]] = defaultdict(set)
         self._addresses: Counter[str] = Counter()
-        self._registered: set[str] = set()
         broker.gone = lambda room, name: room_event([_leave(room, name)])
         broker.missed = lambda: self._background.start(self.rooms.catch_up_all())
 
@@ -76,19 +75,21 @@ class Hub:
         self, identity: Identity, room_name: str, outlet: Outlet, address: str, since: int | None
     ) -> Session:
         """Let a socket in: presence, what it missed, then live. Raises ServiceError when it may not come in."""
-        session = Session(
-            Visit(room_name, identity.name, identity.owner), outlet, address, self.settings.chat_messages_per_second
-        )
+        visit = Visit(room_name, identity.name, identity.owner)
+        session = Session(visit, outlet, address, self.settings.chat_messages_per_second)
         self._check_limits(session)
-        self._by_name[identity.name].add(session)
         self._addresses[address] += 1
         try:
             async with self.rooms.open(room_name) as room:
                 session.room = room
                 session.own_join = _join(room_name, identity.name)
                 room.expect_join(session.own_join, outlet)
-                await self._take_name(session, identity)
+                was_anothers = await self._take_name(session, identity)
                 try:
+                    if was_anothers:
+                        await self._evict(identity)
+                    self._check_limits_of_user(session)  # again: others may have come in meanwhile
+                    self._by_name[identity.name].add(session)
                     seen = None if since is None else await self.rooms.recover(room, outlet, since)
                     room.visitors += 1
                     room.add(outlet, seen, session.own_join)
@@ -109,9 +110,10 @@ class Hub:
 
     def _forget(self, session: Session) -> None:
         name = session.visit.name
-        self._by_name[name].discard(session)
-        if not self._by_name[name]:
-            del self._by_name[name]
+        if name in self._by_name:
+            self._by_name[name].discard(session)
+            if not self._by_name[name]:
+                del self._by_name[name]
         self._addresses[session.address] -= 1
         if not self._addresses[session.address]:
             del self._addresses[session.address]
@@ -119,38 +121,43 @@ class Hub:
             session.room.remove(session.outlet, session.own_join)
 
     def _check_limits(self, session: Session) -> None:
-        limits, mine = self.settings, self._by_name.get(session.visit.name, set())
-        if len(mine) >= limits.chat_sockets_per_user:
-            raise TooManySocketsOfUser
-        if len({one.visit.place for one in mine} | {session.visit.place}) > limits.chat_rooms_per_user:
-            raise TooManyRoomsOfUser
-        if self._addresses[session.address] >= limits.chat_sockets_per_address:
+        if self._addresses[session.address] >= self.settings.chat_sockets_per_address:
             raise TooManySocketsOfAddress
+        self._check_limits_of_user(session)
 
-    async def _take_name(self, session: Session, identity: Identity) -> None:
-        """Count the visit; a token's name is taken from guests, a guest waits a moment for one that is being left."""
+    def _check_limits_of_user(self, session: Session) -> None:
+        mine = self._by_name.get(session.visit.name, set())
+        if len(mine) >= self.settings.chat_sockets_per_user:
+            raise TooManySocketsOfUser
+        if len({one.visit.place for one in mine} | {session.visit.place}) > self.settings.chat_rooms_per_user:
+            raise TooManyRoomsOfUser
+
+    async def _take_name(self, session: Session, identity: Identity) -> bool:
+        """Count the visit; answers whether the name was another's.
+
+        A token's name is taken from guests; a guest waits a moment for one that is being left. Raises NameTaken.
+        """
         visit, name = session.visit, identity.name
-        if not identity.is_guest and name not in self._registered:
+        if not identity.is_guest:
             await self.store.register(name)
-            self._registered.add(name)
-        if identity.is_guest and await self.store.is_registered(name):
+        elif await self.store.is_registered(name):
             raise NameTaken
         event = room_event([session.own_join])
         for _ in range(round(NAME_PATIENCE_SECONDS / NAME_RETRY_SECONDS)):
             try:
-                if await self.broker.enter(visit, event, claims=not identity.is_guest):
-                    await self._evict(name, identity.owner)
-                return
+                return await self.broker.enter(visit, event, claims=not identity.is_guest)
             except OwnedByAnother:
                 await asyncio.sleep(NAME_RETRY_SECONDS)
         raise NameTaken
 
+    async def _evict(self, identity: Identity) -> None:
+        """Close the sockets of others under this name, on all workers."""
+        event = to_json({"evict": identity.name, "owner": identity.owner}) + b"\n"
+        await self.broker.publish(ALL_WORKERS, event)
+
     async def _give_name_back(self, session: Session) -> None:
         visit = session.visit
         await self.broker.leave(visit, room_event([_leave(visit.place, visit.name)]))
-
-    async def _evict(self, name: str, owner: str) -> None:
-        await self.broker.publish(ALL_WORKERS, to_json({"evict": name, "owner": owner}) + b"\n")
 
     # -- what is said --------------------------------------------------------------------------------------------------
 

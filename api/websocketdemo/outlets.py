@@ -76,7 +76,7 @@ class PlainOutlet:
 
     def deliver(self, batch: Batch) -> None:
         self._put(*batch.payloads)
-        if self._waiting > self._max_waiting:
+        if self._waiting > self._max_waiting and not self._closing:
             self._queue.clear()
             self.close(TRY_AGAIN_LATER)
 

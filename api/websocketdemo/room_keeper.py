@@ -68,7 +68,7 @@ class RoomKeeper:
         span = await self._store.span(room.name)
         if since > room.last_id:  # another worker was quicker to tell it
             await self._catch_up(room)
-        first_id = span.first_id or room.last_id + 1
+        first_id = span.first_id or span.last_id + 1
         recovered = first_id - 1 <= since <= room.last_id
         seen = since if recovered else max(first_id - 1, room.last_id - NEWEST_PAGE)
         frame = Recovered(room=room.name, recovered=recovered, since=since, last_id=room.last_id)

@@ -43,7 +43,8 @@ class Room:
 
     def messages(self, first_id: int, payloads: list[bytes]) -> None:
         """Tell these if it is their turn, else keep them until it is."""
-        self._early[first_id] = payloads
+        if len(payloads) >= len(self._early.get(first_id, ())):  # the longer one has it all
+            self._early[first_id] = payloads
         while self._early:
             first = min(self._early)
             known = self.last_id + 1 - first
@@ -58,6 +59,7 @@ class Room:
 
     def skip_to(self, last_id: int) -> None:
         """Begin behind this message: when the room is opened, or when what is missing is no longer kept."""
+        self.flush()  # a batch has no gap, so that the ids in it are clear
         self._recent.clear()
         self.last_id = max(self.last_id, last_id)
         self.messages(self.last_id + 1, [])
