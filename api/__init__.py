@@ -24,7 +24,7 @@ from utils.routing import mount_flat
 
 VERSION = "0.1.0"
 TITLE = "myFastAPI"
-DESCRIPTION = "A layered REST service. Every JSON answer is `{code, message, data}`."
+DESCRIPTION = "A layered REST and realtime service. Every JSON answer is `{code, message, data}`."
 
 EXPOSED_HEADERS = ("ETag", "Location", "Retry-After", "X-Request-ID", "Content-Disposition")
 SECURITY_HEADERS = (

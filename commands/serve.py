@@ -1,6 +1,10 @@
 """`python main.py serve`: run the service."""
 
 import asyncio
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 import uvicorn
@@ -25,21 +29,32 @@ def serve(host: str | None = None, port: int | None = None, workers: int | None 
     configure_logging(settings)
     if settings.env == "development" and settings.database_url.startswith("sqlite"):
         asyncio.run(_prepare(settings))
-    uvicorn.run(
-        "main:app",
-        host=host or settings.host,
-        port=settings.port if port is None else port,
-        workers=None if reload else settings.workers,
-        reload=reload,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        forwarded_allow_ips=settings.trusted_proxies,
-        timeout_graceful_shutdown=settings.grace_seconds,
-        ws="extensions.websocket_server:FrameProtocol",
-        ws_max_size=settings.max_body_bytes,
-        ws_per_message_deflate=False,
-    )
+    with _stopped_by_sigterm():
+        uvicorn.run(
+            "main:app",
+            host=host or settings.host,
+            port=settings.port if port is None else port,
+            workers=None if reload else settings.workers,
+            reload=reload,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            forwarded_allow_ips=settings.trusted_proxies,
+            timeout_graceful_shutdown=settings.grace_seconds,
+            ws="extensions.websocket_server:FrameProtocol",
+            ws_max_size=settings.max_body_bytes,
+            ws_per_message_deflate=False,
+        )
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Exit with 0: uvicorn stops in good order, then raises the signal anew, which would count as a violent death."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _refuse_unusable(settings: Settings, problems: list[Problem]) -> None:

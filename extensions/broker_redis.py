@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -14,7 +15,8 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from extensions.broker_protocol import Gone, OwnedByAnother, Visit, nothing_to_say
 from extensions.broker_scripts import BEAT, ENTER, LEAVE, REAP, REPLACE
-from extensions.redis_events import RedisEvents, as_not_ready
+from extensions.redis_events import RETRY_SECONDS, RedisEvents, as_not_ready
+from utils.background import stop
 from utils.custom_exc import NotReady
 
 PREFIX = "myfastapi:"  # of all keys and channels; `?prefix=` of the URL replaces it
@@ -44,6 +46,7 @@ class RedisBroker(RedisEvents):
         self._present: Counter[Visit] = Counter()
         self._untold: list[Visit] = []  # who left while Redis was away
         self._is_true = False  # whether Redis has our presence as it is
+        self._moves = _Moves()
         self._tasks: list[asyncio.Task[None]] = []
         self._enter, self._leave, self._beat, self._reap, self._replace = (
             redis.register_script(script) for script in (ENTER, LEAVE, BEAT, REAP, REPLACE)
@@ -60,9 +63,7 @@ class RedisBroker(RedisEvents):
 
     async def close(self) -> None:
         """Take our presence away and disconnect."""
-        for task in (*self._tasks, *self._answers):
-            task.cancel()
-        await asyncio.gather(*self._tasks, *self._answers, return_exceptions=True)
+        await stop((*self._tasks, *self._answers))
         with suppress(RedisError, OSError):
             await self._reap(args=[self._prefix, self.worker])
         await self._redis.aclose()
@@ -76,28 +77,30 @@ class RedisBroker(RedisEvents):
 
     async def enter(self, visit: Visit, event: bytes, *, claims: bool) -> bool:
         arguments: list[Value] = [self._prefix, self.worker, visit.place, visit.name, visit.owner, int(claims)]
-        try:
-            async with as_not_ready():
-                other = await self._enter(args=[*arguments, self._channel(visit.place), b"\n" + event])
-        except NotReady:
-            self._is_true = False  # it may have been counted
-            raise
-        if other == -1:
-            raise OwnedByAnother
-        self._present[visit] += 1
+        async with self._moves.one():
+            try:
+                async with as_not_ready():
+                    other = await self._enter(args=[*arguments, self._channel(visit.place), b"\n" + event])
+            except NotReady:
+                self._is_true = False  # it may have been counted
+                raise
+            if other == -1:
+                raise OwnedByAnother
+            self._present[visit] += 1
         return bool(other)
 
     async def leave(self, visit: Visit, event: bytes) -> None:
-        self._present[visit] -= 1
-        if self._present[visit] <= 0:
-            del self._present[visit]
         channel = self._channel(visit.place)
         arguments: list[Value] = [self._prefix, self.worker, visit.place, visit.name, channel, b"\n" + event]
-        try:
-            await self._leave(args=arguments)
-        except (RedisError, OSError):
-            self._is_true = False
-            self._untold.append(visit)
+        async with self._moves.one():
+            self._present[visit] -= 1
+            if self._present[visit] <= 0:
+                del self._present[visit]
+            try:
+                await self._leave(args=arguments)
+            except (RedisError, OSError):
+                self._is_true = False
+                self._untold.append(visit)
 
     async def owner(self, name: str) -> str | None:
         async with as_not_ready():
@@ -119,7 +122,7 @@ class RedisBroker(RedisEvents):
         while True:
             try:
                 known, dead = await self._beat(args=[self._prefix, self.worker, self._own_channel, DEAD_SECONDS])
-                if not known or not self._is_true:
+                if self.connected and not (known and self._is_true):
                     await self._put_right()
                 for worker in dead:
                     if worker.decode() != self.worker:
@@ -130,19 +133,56 @@ class RedisBroker(RedisEvents):
 
     async def _put_right(self) -> None:
         """Make Redis count exactly our connections, and tell of those who left while it was away."""
-        self._is_true = True  # whatever happens while Redis is asked makes it untrue again
-        entries = [
-            value for visit, number in self._present.items() for value in (visit.place, visit.name, visit.owner, number)
-        ]
-        gone = await self._replace(args=[self._prefix, self.worker, *entries])
-        untold, self._untold = self._untold, []
-        gone += {f"{visit.place}\n{visit.name}".encode() for visit in untold} - set(gone)
+        async with self._moves.none():
+            self._is_true = True  # whatever happens while Redis is asked makes it untrue again
+            entries = [
+                value
+                for visit, number in self._present.items()
+                for value in (visit.place, visit.name, visit.owner, number)
+            ]
+            gone = await self._replace(args=[self._prefix, self.worker, *entries])
+        untold = len(self._untold)
+        if untold:
+            await asyncio.sleep(RETRY_SECONDS)  # until the other workers listen again
+        gone += {f"{visit.place}\n{visit.name}".encode() for visit in self._untold[:untold]} - set(gone)
         await self._tell_gone(gone)
+        del self._untold[:untold]
 
     async def _tell_gone(self, entries: list[bytes]) -> None:
         for place, _, name in (entry.decode().partition("\n") for entry in entries):
             if not await self._redis.hexists(f"{self._prefix}place:{place}", name):
                 await self._redis.publish(self._channel(place), b"\n" + self.gone(place, name))
+
+
+class _Moves:
+    """Visits that begin or end, at any time together, but not while our presence is put right: it would miss them."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._allowed = asyncio.Event()
+        self._allowed.set()
+        self._done = asyncio.Event()
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        await self._allowed.wait()
+        self._number += 1
+        try:
+            yield
+        finally:
+            self._number -= 1
+            self._done.set()
+
+    @asynccontextmanager
+    async def none(self) -> AsyncIterator[None]:
+        self._allowed.clear()
+        try:
+            while self._number:
+                self._done.clear()
+                await self._done.wait()
+            yield
+        finally:
+            self._allowed.set()
 
 
 def _split_prefix(url: str) -> tuple[str, str, str]:

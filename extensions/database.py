@@ -1,14 +1,16 @@
 """The database: SQLite or PostgreSQL by URL, one lane for single reads and one for transactions.
 
 Single reads run a statement that is compiled once, straight on the driver: no transaction, no identity map.
-Everything that writes goes through `transaction()`, a SQLAlchemy connection.
+Everything that writes goes through `transaction()`, a SQLAlchemy connection; what writes all the time may ask the
+driver directly (`write_sqlite`, `write_postgres`).
 """
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Executable, event
 from sqlalchemy.engine import URL, make_url
@@ -18,11 +20,14 @@ from starlette.datastructures import State
 
 from extensions.database_queries import CompiledQuery
 from extensions.database_readers import CLOSE_TIMEOUT_SECONDS, PostgresReader, SqliteReader, unreachable
+from extensions.database_writers import SqliteWriter, Work
 from settings import Settings
 from utils.custom_exc import NotReady
 
 SQLITE_BUSY_SECONDS = 10.0
 POOL_TIMEOUT_SECONDS = 10.0
+
+T = TypeVar("T")
 
 Record = dict[str, Any]
 
@@ -47,9 +52,10 @@ class Reader(Protocol):
 class Database:
     """What stores ask: `fetch_one`, `fetch_all`, `transaction`."""
 
-    def __init__(self, engine: AsyncEngine, reader: Reader) -> None:
+    def __init__(self, engine: AsyncEngine, reader: Reader, writer: SqliteWriter | None = None) -> None:
         self.engine = engine
         self._reader = reader
+        self._writer = writer
         self._compiled = lru_cache(maxsize=512)(self._compile)
 
     @property
@@ -88,6 +94,29 @@ class Database:
         finally:
             self._reader.changed()  # also after an error: a commit may have been done and its answer lost
 
+    async def write_sqlite(self, work: Work[T], *, short: bool) -> T:
+        """On SQLite: do `work` with the driver's connection, in one transaction. Raises NotReady.
+
+        What is `short`, a few dozen rows, may run on the event loop.
+        """
+        if self._writer is None:
+            raise TypeError(f"this is {self.dialect}")
+        try:
+            return await self._writer.run(work, short=short)
+        except sqlite3.OperationalError as error:
+            if unreachable(error):
+                raise NotReady from error
+            raise
+        finally:
+            self._reader.changed()
+
+    async def write_postgres(self, sql: str, *arguments: Any) -> Sequence[Any]:
+        """On PostgreSQL: run one statement, which is a transaction of its own; answers its rows. Raises NotReady."""
+        try:
+            return await self._reader.fetch(sql, arguments)
+        finally:
+            self._reader.changed()
+
     def version(self) -> int | None:
         """A number that changes with every commit, by whomever; None while that cannot be known."""
         return self._reader.version()
@@ -99,6 +128,8 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._reader.close()
+        if self._writer:
+            await self._writer.close()
         with suppress(TimeoutError):
             await asyncio.wait_for(self.engine.dispose(), CLOSE_TIMEOUT_SECONDS)
 
@@ -121,7 +152,7 @@ async def connect(settings: Settings) -> Database:
     url = make_url(settings.database_url)
     if url.get_backend_name() == "sqlite":
         reader = SqliteReader(url)
-        return Database(_sqlite_engine(url, reader), reader)
+        return Database(_sqlite_engine(url, reader), reader, SqliteWriter(url, SQLITE_BUSY_SECONDS, reader.check_file))
     tls = url.query.get("ssl") or url.query.get("sslmode")  # None: what PGSSLMODE says
     url = url.set(query={})  # the driver below SQLAlchemy and the driver itself spell it differently
     engine = create_async_engine(

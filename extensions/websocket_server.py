@@ -18,8 +18,8 @@ CLOSE_SECONDS = 5.0  # how long a client may take to answer our close before the
 class FrameWriter(Protocol):
     """The extension in the scope."""
 
-    def write_frames(self, data: bytes) -> int:
-        """Send whole frames; answers how many bytes wait to be sent now."""
+    transport: asyncio.Transport
+    """Takes whole frames, as long as nothing was closed; its write buffer is what waits to be sent."""
 
     def close_now(self, code: int) -> None:
         """Send a close frame behind whatever waits, and cut the connection when the client does not read it soon."""
@@ -63,12 +63,6 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             del self.request, self.response
         elif message["type"] == "websocket.http.response.body" and not message.get("more_body"):
             self.handshake_complete = True
-
-    def write_frames(self, data: bytes) -> int:
-        if self.close_sent or self.disconnected or self.transport.is_closing():
-            return 0
-        self.transport.write(data)
-        return self.transport.get_write_buffer_size()
 
     def close_now(self, code: int) -> None:
         if self.close_sent or self.disconnected or self.transport.is_closing():

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 from starlette.requests import HTTPConnection
 
+from api.websocketdemo.adding import Said
 from api.websocketdemo.errors import (
     FrameInvalid,
     FrameTooLarge,
@@ -29,7 +30,6 @@ from api.websocketdemo.identity import (
 from api.websocketdemo.outlets import TRY_AGAIN_LATER, Batch, Outlet, open_outlet
 from api.websocketdemo.recorder import Outcome
 from api.websocketdemo.sessions import Session
-from api.websocketdemo.store import Said
 from utils.custom_exc import NotReady, ServiceError
 from utils.exception_handlers import readable
 from utils.fields import MAX_ID, utc_now

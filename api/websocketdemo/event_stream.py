@@ -18,6 +18,7 @@ class EventStream:
         self._queue: deque[tuple[int, bytes]] = deque()
         self._arrived = asyncio.Event()
         self._taken = asyncio.Event()
+        self._is_read = False
         self._closed = False
 
     def deliver(self, batch: Batch) -> None:
@@ -36,16 +37,20 @@ class EventStream:
         self._taken.set()
 
     async def drained(self) -> None:
-        while self._queue and not self._closed:
+        """Wait until all was taken; not before somebody reads: the answer begins behind what was missed."""
+        while self._queue and self._is_read and not self._closed:
             self._taken.clear()
             await self._taken.wait()
 
     async def __aiter__(self) -> AsyncIterator[ServerSentEvent]:
-        while not self._closed:
+        self._is_read = True
+        while True:
             while self._queue:
                 id_, payload = self._queue.popleft()
                 self._waiting -= len(payload)
                 yield ServerSentEvent(raw_data=payload.decode(), id=str(id_) if id_ else None)
             self._taken.set()
+            if self._closed:  # perhaps while the client took the last one
+                return
             self._arrived.clear()
             await self._arrived.wait()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pydantic_core import from_json, to_json
 from starlette.datastructures import State
 
+from api.websocketdemo.adding import Said
 from api.websocketdemo.errors import (
     NameTaken,
     RecipientNotConnected,
@@ -21,7 +22,7 @@ from api.websocketdemo.outlets import Batch, Outlet
 from api.websocketdemo.recorder import Outcome, Recorder, room_event
 from api.websocketdemo.room_keeper import RoomKeeper
 from api.websocketdemo.sessions import Session
-from api.websocketdemo.store import ChatStore, Said
+from api.websocketdemo.store import ChatStore
 from extensions.broker_protocol import Broker, OwnedByAnother, Reached, Visit
 from settings import Settings
 from utils.background import Background
@@ -188,7 +189,8 @@ class Hub:
     async def push(self, said: Said) -> tuple[int, Reached]:
         """Say something in a room for somebody who is not in it: its id, and how many sockets listen to it."""
         stored: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        await self.say(said, stored.set_result)
+        # Who waits for it may have given up meanwhile.
+        await self.say(said, lambda outcome: None if stored.done() else stored.set_result(outcome))
         outcome = await stored
         if isinstance(outcome, ServiceError):
             raise outcome

@@ -15,19 +15,12 @@ TRY_AGAIN_LATER = 1013  # RFC 6455's registry: too slow, or not ready
 class Batch:
     """Frames of a room in their order, framed once for everybody; `first_id` is 0 when they are no messages."""
 
-    __slots__ = ("_framed", "first_id", "payloads")
+    __slots__ = ("first_id", "framed", "payloads")
 
     def __init__(self, payloads: list[bytes], first_id: int = 0) -> None:
         self.payloads = payloads
         self.first_id = first_id
-        self._framed: bytes | None = None
-
-    @property
-    def framed(self) -> bytes:
-        """All frames as they go over the wire."""
-        if self._framed is None:
-            self._framed = text_frames(self.payloads)
-        return self._framed
+        self.framed = text_frames(payloads)  # as they go over the wire
 
 
 class Outlet(Protocol):
@@ -46,17 +39,26 @@ class Outlet(Protocol):
 class FrameOutlet:
     """On our own server: frames go to the connection's buffer as they are, whose size is the bound."""
 
-    __slots__ = ("_max_waiting", "_writer")
+    __slots__ = ("_closed", "_is_closing", "_max_waiting", "_waiting", "_write", "_writer")
 
     def __init__(self, writer: FrameWriter, max_waiting: int) -> None:
         self._writer = writer
         self._max_waiting = max_waiting
+        self._closed = False
+        # Bound once: this is where a chat's time goes.
+        self._write = writer.transport.write
+        self._waiting = writer.transport.get_write_buffer_size
+        self._is_closing = writer.transport.is_closing
 
     def deliver(self, batch: Batch) -> None:
-        if self._writer.write_frames(batch.framed) > self._max_waiting:
-            self._writer.close_now(TRY_AGAIN_LATER)
+        if self._closed or self._is_closing():
+            return
+        self._write(batch.framed)
+        if self._waiting() > self._max_waiting:
+            self.close(TRY_AGAIN_LATER)
 
     def close(self, code: int) -> None:
+        self._closed = True
         self._writer.close_now(code)
 
     async def drained(self) -> None:

@@ -6,13 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from api.websocketdemo.adding import Said
 from api.websocketdemo.errors import NotStored
 from api.websocketdemo.event_stream import EventStream
 from api.websocketdemo.frames import EVERYBODY
 from api.websocketdemo.history import READ_ERRORS, TOKEN_IF_ANY, HubDep, RoomName
 from api.websocketdemo.identity import check_reader
 from api.websocketdemo.schemas import Push, Pushed
-from api.websocketdemo.store import Said
 from extensions.security import User, require_role
 from utils.custom_exc import Forbidden, NotAuthenticated, NotReady, errors
 from utils.fields import MAX_ID, utc_now

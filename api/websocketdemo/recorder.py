@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from loguru import logger
 
+from api.websocketdemo.adding import Said
 from api.websocketdemo.errors import NotStored
 from api.websocketdemo.frames import Message
-from api.websocketdemo.store import ChatStore, Said
+from api.websocketdemo.store import ChatStore
 from extensions.broker_protocol import Broker
 from utils.custom_exc import NotReady, ServiceError
 
@@ -85,7 +86,11 @@ class Recorder:
         rooms: dict[str, list[Message]] = {}
         for message in messages:
             rooms.setdefault(message.room, []).append(message)
-        await asyncio.gather(*(self._publish_in(room, said) for room, said in rooms.items()))
+        if self._broker.shared:  # each has a way to go
+            await asyncio.gather(*(self._publish_in(room, said) for room, said in rooms.items()))
+        else:
+            for room, said in rooms.items():
+                await self._publish_in(room, said)
 
     async def _publish_in(self, room: str, messages: Sequence[Message]) -> None:
         payloads = [message.model_dump_json().encode() for message in messages]

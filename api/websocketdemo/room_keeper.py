@@ -1,7 +1,7 @@
 """The open rooms of this worker: opened for the first visitor, kept in step with the database, closed when empty."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 from api.websocketdemo.frames import Message, Recovered
@@ -129,15 +129,13 @@ class RoomKeeper:
         await self._store.trim(up_to, days)
 
 
-def _pieces(messages: Sequence[Message]) -> list[Batch]:
+def _pieces(messages: Sequence[Message]) -> Iterator[Batch]:
     """The frames in batches of about PIECE_BYTES."""
-    pieces: list[Batch] = []
-    size = PIECE_BYTES
+    payloads: list[bytes] = []
+    first_id, size = messages[0].id, 0
     for message in messages:
-        payload = message.model_dump_json().encode()
-        if size >= PIECE_BYTES:
-            pieces.append(Batch([], message.id))
-            size = 0
-        pieces[-1].payloads.append(payload)
-        size += len(payload)
-    return pieces
+        payloads.append(message.model_dump_json().encode())
+        size += len(payloads[-1])
+        if size >= PIECE_BYTES or message is messages[-1]:
+            yield Batch(payloads, first_id)
+            payloads, first_id, size = [], message.id + 1, 0
