@@ -1,0 +1,1 @@
+"""`python -m bench.chat`: how many sockets one core tells how much, beside other chats."""

@@ -1,0 +1,1 @@
+"""The chats that ours is compared with."""
