@@ -24,7 +24,7 @@ CHECKPOINT_EVERY = 500  # short transactions; SQLite would do it inside one of t
 
 
 class SqliteWriter:
-    """Runs short transactions on the event loop, unless somebody has the lock or the disk is slow; others in a thread."""
+    """Short transactions run on the event loop unless somebody has the lock or the disk is slow; others in a thread."""
 
     def __init__(self, url: URL, busy_seconds: float, check_file: Callable[[], None]) -> None:
         self._path = Path(url.database or "").absolute()
