@@ -1,12 +1,14 @@
 """Work in the background that is kept until it ends, and whose failures are told."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 from loguru import logger
 
 from utils.custom_exc import NotReady
+
+PATIENCE_SECONDS = 0.1
 
 
 class Background:
@@ -32,9 +34,17 @@ class Background:
 
     async def close(self) -> None:
         """Cancel whatever is not done."""
-        for task in self._tasks:
+        await stop(self._tasks)
+
+
+async def stop(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended: `asyncio.wait_for` of Python 3.11 may swallow a cancellation."""
+    left = set(tasks)
+    while left:
+        for task in left:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        done, left = await asyncio.wait(left, timeout=PATIENCE_SECONDS)
+        await asyncio.gather(*done, return_exceptions=True)
 
 
 async def _guarded(work: Awaitable[None]) -> None:

@@ -249,7 +249,7 @@ def assert_away(client: TestClient, admin: Headers) -> None:
 
 
 def test_ready(client: TestClient) -> None:
-    assert client.get("/readyz").json() == success({"status": "ready", "checks": ["database", "schema"]})
+    assert client.get("/readyz").json() == success({"status": "ready", "checks": ["database", "broker", "schema"]})
 
 
 @pytest.fixture

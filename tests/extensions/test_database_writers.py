@@ -22,6 +22,7 @@ both_ways = pytest.mark.parametrize("short", [True, False], ids=["short", "long"
 async def opened(folder: Path) -> AsyncIterator[Database]:
     file = folder / "written.db"
     with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("CREATE TABLE things (name TEXT UNIQUE)")
     database = await connect(TestingSettings(database_url=sqlite_url(file)))
     try:

@@ -2,12 +2,13 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,  # so that its workers can be ended with it
             )
 
     @property
@@ -68,6 +70,12 @@ class Process:
         self.popen.kill()
         self.popen.wait()
 
+    def end(self) -> None:
+        """Leave nothing of it, whatever has become of it."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait()
+
     def terminate(self) -> None:
         self.popen.terminate()
 
@@ -95,7 +103,7 @@ def running(number: int, command: Sequence[str], environment: dict[str, str], fo
         yield processes
     finally:
         for process in processes:
-            process.kill()
+            process.end()
 
 
 def chat_environment(database_url: str, broker_url: str, **settings: str) -> dict[str, str]:

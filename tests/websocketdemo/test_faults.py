@@ -145,7 +145,10 @@ def _is_replaced(server: Process) -> None:
 @only_sqlite
 @pytest.mark.redis
 async def test_redis_may_be_killed_and_come_back(database_url: str, tmp_path: Path) -> None:
-    with own_redis() as redis, chats(4, database_url, redis.url, tmp_path, APP_CHAT_MESSAGES_PER_SECOND="1000000") as four:
+    with (
+        own_redis() as redis,
+        chats(4, database_url, redis.url, tmp_path, APP_CHAT_MESSAGES_PER_SECOND="1000000") as four,
+    ):
         people = crowd(40, four)
         async with together(people):
             speaking = asyncio.create_task(within(PATIENCE, *(_speak_until_refused(one) for one in people)))
