@@ -3,11 +3,11 @@
 from collections import Counter, defaultdict
 
 from extensions.broker_protocol import (
-    Gone,
     Handler,
     Missed,
     OwnedByAnother,
     Reached,
+    Tell,
     Visit,
     nobody_cares,
     nothing_to_say,
@@ -22,7 +22,8 @@ class MemoryBroker:
 
     def __init__(self) -> None:
         self.missed: Missed = nobody_cares
-        self.gone: Gone = nothing_to_say
+        self.gone: Tell = nothing_to_say
+        self.came: Tell = nothing_to_say
         self._handlers: dict[str, Handler] = {}
         self._places: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._names: Counter[str] = Counter()

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 Handler = Callable[[bytes], int]
 """Gets an event; answers how many connections it reached."""
 Missed = Callable[[], None]
-Gone = Callable[[str, str], bytes]
+Tell = Callable[[str, str], bytes]
 
 
 class Reached(NamedTuple):
@@ -44,8 +44,10 @@ class Broker(Protocol):
     """Whether other workers are on it."""
     missed: Missed
     """Called when events may have been missed."""
-    gone: Gone
+    gone: Tell
     """Makes the event that tells a place that a name has gone, when the worker that had it cannot any more."""
+    came: Tell
+    """Makes the event that tells a place that a name is there after all: its worker was only taken for dead."""
 
     @property
     def connected(self) -> bool:
@@ -92,5 +94,5 @@ def nobody_cares() -> None:
 
 
 def nothing_to_say(place: str, name: str) -> bytes:
-    """What `gone` is until somebody sets it."""
+    """What `gone` and `came` are until somebody sets them."""
     return b""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from extensions.broker_protocol import Gone, OwnedByAnother, Visit, nothing_to_say
+from extensions.broker_protocol import OwnedByAnother, Tell, Visit, nothing_to_say
 from extensions.broker_scripts import BEAT, ENTER, LEAVE, REAP, REPLACE
 from extensions.redis_events import RETRY_SECONDS, RedisEvents, as_not_ready
 from utils.background import stop
@@ -42,8 +42,10 @@ class RedisBroker(RedisEvents):
             maint_notifications_config=MaintNotificationsConfig(enabled=False),  # only Redis Enterprise has them
         )
         super().__init__(redis, f"{prefix}{database}:")  # pub/sub knows no databases
-        self.gone: Gone = nothing_to_say
+        self.gone: Tell = nothing_to_say
+        self.came: Tell = nothing_to_say
         self._present: Counter[Visit] = Counter()
+        self._life = b""  # of Redis: another one means that it forgot
         self._untold: list[Visit] = []  # who left while Redis was away
         self._is_true = False  # whether Redis has our presence as it is
         self._moves = _Moves()
@@ -121,9 +123,12 @@ class RedisBroker(RedisEvents):
         """Beat; put our presence right after an interruption; take that of dead workers away."""
         while True:
             try:
-                known, dead = await self._beat(args=[self._prefix, self.worker, self._own_channel, DEAD_SECONDS])
+                arguments: list[Value] = [self._prefix, self.worker, self._own_channel, DEAD_SECONDS]
+                known, dead, life = await self._beat(args=arguments)
+                was_taken_for_dead = not known and life == self._life
                 if self.connected and not (known and self._is_true):
-                    await self._put_right()
+                    await self._put_right(was_taken_for_dead=was_taken_for_dead)
+                self._life = life
                 for worker in dead:
                     if worker.decode() != self.worker:
                         await self._tell_gone(await self._reap(args=[self._prefix, worker]))
@@ -131,8 +136,11 @@ class RedisBroker(RedisEvents):
                 self._is_true = False
             await asyncio.sleep(BEAT_SECONDS)
 
-    async def _put_right(self) -> None:
-        """Make Redis count exactly our connections, and tell of those who left while it was away."""
+    async def _put_right(self, *, was_taken_for_dead: bool) -> None:
+        """Make Redis count exactly our connections.
+
+        Tells of those who left while it was away, and of those who others were told have gone.
+        """
         async with self._moves.none():
             self._is_true = True  # whatever happens while Redis is asked makes it untrue again
             entries = [
@@ -140,18 +148,27 @@ class RedisBroker(RedisEvents):
                 for visit, number in self._present.items()
                 for value in (visit.place, visit.name, visit.owner, number)
             ]
-            gone = await self._replace(args=[self._prefix, self.worker, *entries])
+            gone, came = await self._replace(args=[self._prefix, self.worker, *entries])
         untold = len(self._untold)
         if untold:
             await asyncio.sleep(RETRY_SECONDS)  # until the other workers listen again
         gone += {f"{visit.place}\n{visit.name}".encode() for visit in self._untold[:untold]} - set(gone)
         await self._tell_gone(gone)
         del self._untold[:untold]
+        for place, name in _split(came if was_taken_for_dead else ()):
+            await self._redis.publish(self._channel(place), b"\n" + self.came(place, name))
 
     async def _tell_gone(self, entries: list[bytes]) -> None:
-        for place, _, name in (entry.decode().partition("\n") for entry in entries):
+        for place, name in _split(entries):
             if not await self._redis.hexists(f"{self._prefix}place:{place}", name):
                 await self._redis.publish(self._channel(place), b"\n" + self.gone(place, name))
+
+
+def _split(entries: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    """The place and the name of each entry."""
+    for entry in entries:
+        place, _, name = entry.decode().partition("\n")
+        yield place, name
 
 
 class _Moves:

@@ -2,7 +2,8 @@
 
 Below the prefix: `place:<place>` (hash: name → connections), `worker:<worker>` (hash: place, line end, name → its
 connections there), `names` and `owners` (hashes by name), `places` (sorted set by number of names), `workers` (sorted
-set by the time of their last beat). Keys are made inside the scripts, so this needs one Redis, not a cluster.
+set by the time of their last beat), `life` (made with the first beat: another one means that Redis forgot). Keys are
+made inside the scripts, so this needs one Redis, not a cluster.
 """
 
 COUNT = """
@@ -60,7 +61,7 @@ if left >= 0 and count(place, name, -1) <= 0 then redis.call('PUBLISH', channel,
 """
 )
 
-# prefix, worker, the worker's own channel, seconds after which a worker counts as dead → whether it was known, the dead
+# prefix, worker, its own channel, seconds until a worker counts as dead → whether it was known, the dead, the life
 BEAT = """
 local p, worker = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
@@ -68,7 +69,9 @@ local now = time[1] + time[2] / 1e6
 local known = redis.call('ZSCORE', p .. 'workers', worker)
 redis.call('ZADD', p .. 'workers', now, worker)
 redis.call('PUBLISH', ARGV[3], '\\n')
-return {known and 1 or 0, redis.call('ZRANGEBYSCORE', p .. 'workers', '-inf', now - tonumber(ARGV[4]))}
+redis.call('SET', p .. 'life', worker .. tostring(now), 'NX')
+local dead = redis.call('ZRANGEBYSCORE', p .. 'workers', '-inf', now - tonumber(ARGV[4]))
+return {known and 1 or 0, dead, redis.call('GET', p .. 'life')}
 """
 
 # prefix, worker → the entries (place, line end, name) that nobody is left of; nothing if another was quicker
@@ -80,22 +83,23 @@ return forget(ARGV[2])
 """
 )
 
-# prefix, worker, then its connections as they are: place, name, owner, number … → as REAP
+# prefix, worker, then its connections as they are: place, name, owner, number … → as REAP, and the entries that are new
 REPLACE = (
     COUNT
     + """
 local worker = ARGV[2]
 local gone = forget(worker)
+local came = {}
 for i = 3, #ARGV, 4 do
   local place, name, n = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 3])
   redis.call('HSETNX', p .. 'owners', name, ARGV[i + 2])
   redis.call('HINCRBY', p .. 'worker:' .. worker, place .. '\\n' .. name, n)
-  count(place, name, n)
+  if count(place, name, n) == n then came[#came + 1] = place .. '\\n' .. name end
 end
 local left = {}
 for _, entry in ipairs(gone) do
   if redis.call('HEXISTS', p .. 'worker:' .. worker, entry) == 0 then left[#left + 1] = entry end
 end
-return left
+return {left, came}
 """
 )

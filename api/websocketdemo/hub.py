@@ -51,6 +51,7 @@ class Hub:
         self._by_name: defaultdict[str, set[Session]] = defaultdict(set)
         self._addresses: Counter[str] = Counter()
         broker.gone = lambda room, name: room_event([_leave(room, name)])
+        broker.came = lambda room, name: room_event([_join(room, name)])
         broker.missed = lambda: self._background.start(self.rooms.catch_up_all())
 
     async def open(self) -> None:

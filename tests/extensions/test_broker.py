@@ -341,8 +341,12 @@ async def test_the_people_of_a_worker_that_died_have_gone(pair: tuple[RedisBroke
 @pytest.mark.redis
 @pytest.mark.usefixtures("impatient")
 async def test_a_worker_that_was_given_up_too_early_comes_back(pair: tuple[RedisBroker, RedisBroker]) -> None:
-    """Its loop was held up for long."""
+    """Its loop was held up: the others were told that its people have gone, and are told that they are here."""
     one, two = pair
+    listener = Listener()
+    await two.subscribe("lobby", listener)
+    one.came = lambda place, name: f"came: {place} {name}".encode()
+    await until(lambda: bool(one._life))
     await one.enter(visit(), b"", claims=False)
     await one.enter(visit(), b"", claims=False)
     await two.enter(visit("User2"), b"", claims=False)
@@ -356,6 +360,8 @@ async def test_a_worker_that_was_given_up_too_early_comes_back(pair: tuple[Redis
     await asyncio.wait_for(watch(), PATIENCE)
     assert members[0] in ({"User2": 1}, {"User1": 2, "User2": 1})
     assert await two.owner("User1") == "guest User1"
+    await until(lambda: bool(listener.events[2:]))
+    assert listener.events == [b"", b"", b"came: lobby User1"]
 
 
 @pytest.mark.parametrize("broker", [pytest.param("redis", marks=pytest.mark.redis)], indirect=True)
@@ -370,7 +376,7 @@ async def test_presence_holds_while_it_is_put_right(broker: AnyBroker) -> None:
     for order in orders:
         await broker.enter(visit("leaves"), b"enters", claims=False)
         work = {
-            "put right": broker._put_right(),
+            "put right": broker._put_right(was_taken_for_dead=False),
             "enter": broker.enter(visit("comes"), b"comes", claims=False),
             "leave": broker.leave(visit("leaves"), b"leaves"),
         }
