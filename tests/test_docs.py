@@ -24,6 +24,7 @@ RUN_ELSEWHERE = {
     r"cd .*": (".ci/fresh_clone.py", "cwd=clone"),
     r"make run": (".ci/fresh_clone.py", '"make", "run"'),
     r"make test": (".ci/run", "make test"),
+    r"make faults": (".ci/run", "make faults"),
     r"make (check|lint|types)": (".ci/run", "make check"),
     r"make bench( .*)?": ("Makefile", "bench.http"),
     r"make|make (format|lock|vendor|install|ci|clean|migrate|seed)": ("Makefile", "##@ Work on it"),

@@ -26,7 +26,7 @@ BOUND = 65536  # what may wait for one client
 TOO_SLOW = b"\x88\x02" + (1013).to_bytes(2, "big")  # a close frame
 AT_ONCE = 2.0  # seconds; a stalled chat takes for ever
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow, needs_proc, only_sqlite]
+pytestmark = [pytest.mark.faults, pytest.mark.anyio, pytest.mark.slow, needs_proc, only_sqlite]
 
 
 @pytest.fixture

@@ -39,7 +39,11 @@ from tests.support.redis_servers import own_redis, redis_space
 NOT_STORED = 50311
 RESTARTED = 1012
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]  # anyio leaves tests that are no coroutines alone
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.anyio,
+    pytest.mark.slow,
+]  # anyio leaves tests that are no coroutines alone
 
 
 @pytest.fixture

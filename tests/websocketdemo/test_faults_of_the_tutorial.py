@@ -19,7 +19,7 @@ from tests.support.raw_sockets import Deaf
 
 SOON = 1.5  # seconds; what has not come by then does not come at all
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.faults, pytest.mark.anyio, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("number", [1, 2])
