@@ -21,7 +21,7 @@ from utils.custom_exc import NotReady
 
 PREFIX = "myfastapi:"  # of all keys and channels; `?prefix=` of the URL replaces it
 BEAT_SECONDS = 1.0
-DEAD_SECONDS = 4.0  # without a beat a worker counts as dead, and its connections as gone
+DEAD_SECONDS = 3.0  # without a beat a worker counts as dead, and its connections as gone
 COMMAND_SECONDS = 2.0  # how long Redis may take for one answer
 
 Value = bytes | str | int | float
