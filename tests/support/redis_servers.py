@@ -9,7 +9,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from redis import Redis
 from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -35,9 +34,11 @@ def redis_space() -> Iterator[str]:
             redis.ping()
         except RedisError as error:
             miss("redis", f"no Redis at {server_url()} (APP_TEST_REDIS_URL): {error}")
-        yield f"{server_url()}?prefix={prefix}"
-        if keys := list(redis.scan_iter(f"{prefix}*")):
-            redis.delete(*keys)
+        try:
+            yield f"{server_url()}?prefix={prefix}"
+        finally:
+            if keys := list(redis.scan_iter(f"{prefix}*")):
+                redis.delete(*keys)
 
 
 class OwnRedis:
@@ -80,6 +81,3 @@ def own_redis() -> Iterator[OwnRedis]:
         yield redis
     finally:
         redis.kill()
-
-
-needs_redis = pytest.mark.redis
