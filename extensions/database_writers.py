@@ -19,7 +19,7 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 SLOW_SECONDS = 0.005  # a short transaction that holds up the event loop for longer was one too many
-SLOW_FOR_SECONDS = 60.0  # for so long all of them go to the thread then
+SLOW_FOR_SECONDS = 5.0  # for so long all of them go to the thread then
 CHECKPOINT_EVERY = 500  # short transactions; SQLite would do it inside one of them, with a slow fsync
 
 
