@@ -62,9 +62,16 @@ class Recorder:
                 self._arrived.clear()
             self._taken.set()
             if batch:
-                await self._record(batch)
+                await self._record_whatever_happens(batch)
             elif self._closing:
                 return
+
+    async def _record_whatever_happens(self, batch: Sequence[Pending]) -> None:
+        """Go on after a failure nobody thought of: without this task nobody could say anything any more."""
+        try:
+            await self._record(batch)
+        except Exception:
+            logger.exception("{} messages were stored, but not everybody was told", len(batch))
 
     async def _record(self, batch: Sequence[Pending]) -> None:
         outcomes: Sequence[Outcome]
