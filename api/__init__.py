@@ -51,6 +51,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
         generate_unique_id_function=_operation_id,
     )
+    app.state.app = app  # what `extensions.http_client` calls by the name `self`
     app.state.settings = settings
     app.state.projects = projects
     register_exception_handlers(app)

@@ -13,5 +13,4 @@ from settings import get_settings
 def token(name: str, roles: tuple[str, ...], minutes: int | None) -> None:
     """Print an access token for NAME, to be sent as “Authorization: Bearer …”."""
     settings = get_settings()
-    tokens = Tokens(settings.secret_key.get_secret_value())
-    click.echo(tokens.sign(name, frozenset(roles), minutes or settings.token_minutes))
+    click.echo(Tokens.of(settings).sign(name, frozenset(roles), minutes or settings.token_minutes))

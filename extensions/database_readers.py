@@ -30,6 +30,7 @@ COMMAND_TIMEOUT_SECONDS = 30.0
 ACQUIRE_TIMEOUT_SECONDS = 10.0
 CHANGES_CHANNEL = "data_changed"
 FILE_REPLACED = "The database file was replaced by another one; restart the service."
+TRANSACTIONS = "SELECT pg_current_snapshot()::text"  # another one as soon as anything was written and committed
 RELISTEN_SECONDS = 1.0
 HEARTBEAT_SECONDS = 1.0  # how often the listener asks whether its connection still lives
 HEARTBEAT_TIMEOUT_SECONDS = 2.0
@@ -208,11 +209,16 @@ class PostgresReader:
             await connection.add_listener(CHANGES_CHANNEL, self._on_change)
             self._changes += 1  # whatever was cached before may be old
             self._listening = True
+            seen = None
             while True:
+                # A connection can be dead without anybody telling us; and what sells much does not tell of each piece.
+                now = await connection.fetchval(TRANSACTIONS)
+                if now != seen:
+                    seen = now
+                    self._changes += 1
                 with suppress(TimeoutError):
                     await asyncio.wait_for(closed.wait(), HEARTBEAT_SECONDS)
                     return
-                await connection.execute("SELECT 1")  # a connection can be dead without anybody telling us
         finally:
             self._listening = False
             connection.terminate()  # closing would wait for the server

@@ -1,16 +1,19 @@
 """Access tokens: signed, verified without a database, so that any sub-project can run alone."""
 
+import hashlib
+import hmac
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import jwt
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import State
 
+from settings import Settings
 from utils.custom_exc import Forbidden, NotAuthenticated
 
 ALGORITHM = "HS256"
@@ -30,27 +33,30 @@ class User:
 
 
 class Tokens:
-    """Signs and verifies access tokens with one secret key."""
+    """Signs with one key and verifies with several, so that keys can be replaced while their tokens live.
 
-    def __init__(self, secret_key: str) -> None:
+    A token names its key (`kid`, which follows from the key itself).
+    """
+
+    def __init__(self, secret_key: str, *accepted_keys: str) -> None:
         self._secret_key = secret_key
+        self._keys = {_key_id(key): key for key in (*accepted_keys, secret_key)}
+        self._headers = {"kid": _key_id(secret_key)}
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The tokens that the settings' keys sign and verify."""
+        accepted = (key.get_secret_value() for key in settings.accepted_keys)
+        return cls(settings.secret_key.get_secret_value(), *accepted)
 
     def sign(self, name: str, roles: frozenset[str], minutes: int) -> str:
         """A token for `name`, valid for so many minutes."""
-        now = datetime.now(UTC)
-        claims = {"sub": name, "roles": sorted(roles), "iat": now, "exp": now + timedelta(minutes=minutes)}
-        return jwt.encode(claims, self._secret_key, ALGORITHM)
+        return self._encode({"sub": name, "roles": sorted(roles)}, timedelta(minutes=minutes))
 
     def verify(self, token: str) -> User:
         """Who the token speaks for; raises NotAuthenticated when it is forged, broken or expired."""
         try:
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                self._secret_key,
-                [ALGORITHM],
-                leeway=CLOCK_LEEWAY_SECONDS,
-                options={"require": ["sub", "exp", "roles"]},
-            )
+            claims = self._decode(token, ("sub", "exp", "roles"))
         except jwt.ExpiredSignatureError as error:
             raise NotAuthenticated("The access token has expired; get a new one.") from error
         except jwt.InvalidTokenError as error:
@@ -60,23 +66,66 @@ class Tokens:
             raise NotAuthenticated("The access token is not valid.")
         return User(claims["sub"], frozenset(roles))
 
+    def seal(self, purpose: str, value: str, days: int) -> str:
+        """A value that a client keeps for us and cannot change; it is good for this purpose only, and no access token."""
+        return self._encode({"sub": value, "aud": purpose}, timedelta(days=days))
+
+    def unseal(self, purpose: str, sealed: str) -> str | None:
+        """The value that was sealed; None when it is forged, for another purpose, or too old."""
+        try:
+            value: str = self._decode(sealed, ("sub", "exp"), audience=purpose)["sub"]
+        except jwt.InvalidTokenError:
+            return None
+        return value
+
+    def _encode(self, claims: dict[str, Any], lifetime: timedelta) -> str:
+        now = datetime.now(UTC)
+        return jwt.encode({**claims, "iat": now, "exp": now + lifetime}, self._secret_key, ALGORITHM, self._headers)
+
+    def _decode(self, token: str, required: tuple[str, ...], audience: str | None = None) -> dict[str, Any]:
+        key_id = jwt.get_unverified_header(token).get("kid")
+        key = self._secret_key if key_id is None else self._keys.get(key_id)
+        if key is None:
+            raise jwt.InvalidTokenError("signed with a key that is not ours")
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            [ALGORITHM],
+            audience=audience,
+            leeway=CLOCK_LEEWAY_SECONDS,
+            options={"require": list(required)},
+        )
+        return claims
+
+
+def _key_id(secret_key: str) -> str:
+    return hmac.new(secret_key.encode(), b"key id", hashlib.sha256).hexdigest()[:16]
+
 
 @asynccontextmanager
 async def open_tokens(state: State) -> AsyncIterator[Tokens]:
-    """Offer the tokens that the settings' key signs."""
-    yield Tokens(state.settings.secret_key.get_secret_value())
+    """Offer the tokens of the settings' keys."""
+    yield Tokens.of(state.settings)
 
 
-async def current_user(
+async def find_user(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
-) -> User:
-    """The user of this request; raises NotAuthenticated without a valid token."""
+) -> User | None:
+    """The user of this request, or None without a token; raises NotAuthenticated when it is not valid."""
     if credentials is None:
-        raise NotAuthenticated
+        return None
     tokens: Tokens = request.app.state.tokens
     return tokens.verify(credentials.credentials)
 
 
+async def current_user(user: Annotated[User | None, Depends(find_user)]) -> User:
+    """The user of this request; raises NotAuthenticated without a valid token."""
+    if user is None:
+        raise NotAuthenticated
+    return user
+
+
+OptionalUserDep = Annotated[User | None, Depends(find_user)]
 UserDep = Annotated[User, Depends(current_user)]
 
 

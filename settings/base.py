@@ -22,6 +22,7 @@ MEND_SECRET = 'set it to the output of: python -c "import secrets; print(secrets
 MEND_DATABASE = "set it to postgresql+asyncpg://user:password@host/name, or to sqlite+aiosqlite:////absolute/path.db"
 
 Names = Annotated[tuple[str, ...], NoDecode]
+SecretNames = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,16 @@ class Settings(BaseSettings):
         "memory://", description="memory:// for one process; redis://host:6379/0 for many workers and machines."
     )
 
-    secret_key: SecretStr = SecretStr("")
-    token_minutes: int = Field(60, ge=1, le=60 * 24 * 365)
+    secret_key: SecretStr = Field(SecretStr(""), description="Signs tokens and cookies, and verifies them.")
+    accepted_keys: SecretNames = Field(
+        (), description="Keys that verify too, separated by commas: the former one, and the next one before it signs."
+    )
+    token_minutes: int = Field(15, ge=1, le=60 * 24 * 365, description="How long an access token is valid.")
+    session_days: int = Field(30, ge=1, le=366, description="For so long a login can be refreshed.")
+    password_min_length: int = Field(15, ge=8, le=64, description="Characters; NIST SP 800-63B-4 asks for 15.")
+    password_memory_kib: int = Field(
+        19 * 1024, ge=1024, le=1024 * 1024, description="Memory for hashing one password with argon2id."
+    )
 
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_json: bool = False
@@ -81,6 +90,18 @@ class Settings(BaseSettings):
     max_picture_pixels: int = Field(40_000_000, ge=1, description="Width × height of an uploaded picture.")
     pictures_dir: Path = VAR / "pictures"
 
+    cart_days: int = Field(30, ge=1, le=366, description="For so long a guest's cart is kept after its last change.")
+    order_minutes: int = Field(30, ge=1, le=60 * 24 * 30, description="For so long an order waits for its payment.")
+    payment_url: str = Field(
+        "http://self/paymentdemo", description="The payment gateway; the host `self` is this process, without a socket."
+    )
+    payment_callback_url: str = Field(
+        "http://self/shopdemo/payments/webhook", description="Where the gateway reaches the shop."
+    )
+    payment_secret: SecretStr = Field(
+        SecretStr(""), description="Shared with the payment gateway; empty: derived from APP_SECRET_KEY."
+    )
+
     guests: bool = Field(False, description="Whether the chat lets people in who have no token.")
     chat_frame_bytes: int = Field(16 * KIBIBYTE, ge=256, le=MEBIBYTE, description="Size of a frame from a client.")
     chat_messages_per_second: int = Field(100, ge=1, description="From one socket; it may save up 3 seconds of it.")
@@ -93,7 +114,7 @@ class Settings(BaseSettings):
     chat_keep_messages: int = Field(10_000, ge=1, description="Messages kept of each room.")
     chat_keep_days: int = Field(30, ge=1, description="Days for which messages are kept.")
 
-    @field_validator("projects", "cors_origins", mode="before")
+    @field_validator("projects", "cors_origins", "accepted_keys", mode="before")
     @classmethod
     def split_names(cls, value: Any) -> Any:
         """Read `a, b` from the environment as two names."""

@@ -26,12 +26,15 @@ class ProductionSettings(Settings):
         return [*super().problems(), *self._secret_problems(), *self._exposure_problems(), *self._database_problems()]
 
     def _secret_problems(self) -> list[Problem]:
-        secret = self.secret_key.get_secret_value()
-        if secret in KNOWN_SECRETS:
-            return [Problem("APP_SECRET_KEY", "is a default that everyone knows", MEND_SECRET)]
-        if 0 < len(secret) < MIN_SECRET_LENGTH:
-            return [Problem("APP_SECRET_KEY", f"is shorter than {MIN_SECRET_LENGTH} characters", MEND_SECRET)]
-        return []
+        keys = [("APP_SECRET_KEY", self.secret_key), *(("APP_ACCEPTED_KEYS", key) for key in self.accepted_keys)]
+        found = []
+        for setting, key in keys:
+            secret = key.get_secret_value()
+            if secret in KNOWN_SECRETS:
+                found.append(Problem(setting, "is a default that everyone knows", MEND_SECRET))
+            elif 0 < len(secret) < MIN_SECRET_LENGTH:
+                found.append(Problem(setting, f"is shorter than {MIN_SECRET_LENGTH} characters", MEND_SECRET))
+        return found
 
     def _exposure_problems(self) -> list[Problem]:
         found = []

@@ -20,4 +20,5 @@ class TestingSettings(Settings):
     pictures_dir: Path = VAR / "testing" / "pictures"
     log_dir: Path | None = None
     secret_key: SecretStr = SecretStr("testing-only-secret-known-to-everyone")
+    password_memory_kib: int = 1024  # hashing is not what the tests are about
     guests: bool = True

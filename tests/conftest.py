@@ -124,7 +124,7 @@ async def async_client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def tokens(settings: TestingSettings) -> Tokens:
-    return Tokens(settings.secret_key.get_secret_value())
+    return Tokens.of(settings)
 
 
 @pytest.fixture

@@ -4,7 +4,18 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, Integer, MetaData, String, Text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from extensions.database_types import NAMING, BigId, JsonDocument, MoneyCents, SearchTokens, UtcDateTime
@@ -62,3 +73,102 @@ class GoodsRow(Base):
     search: Mapped[list[str]] = mapped_column(SearchTokens)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class CartRow(Base):
+    """A cart: of a user, or of a guest who has its id in a signed cookie."""
+
+    __tablename__ = "shopdemo_carts"
+
+    id: Mapped[int] = mapped_column(BigId, Identity(), primary_key=True)
+    owner: Mapped[str | None] = mapped_column(Text, unique=True)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class CartItemRow(Base):
+    """So many of one kind of goods in a cart."""
+
+    __tablename__ = "shopdemo_cart_items"
+    __table_args__ = (CheckConstraint("quantity > 0", "quantity"),)
+
+    cart_id: Mapped[int] = mapped_column(ForeignKey("shopdemo_carts.id", ondelete="CASCADE"), primary_key=True)
+    goods_id: Mapped[int] = mapped_column(
+        ForeignKey("shopdemo_goods.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    quantity: Mapped[int] = mapped_column(Integer)
+    added_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class OrderRow(Base):
+    """An order. `expires_at` is set as long as it waits for its payment; the key is the client's Idempotency-Key."""
+
+    __tablename__ = "shopdemo_orders"
+    __table_args__ = (
+        UniqueConstraint("owner", "idempotency_key"),
+        CheckConstraint("status IN ('pending', 'paid', 'shipped', 'done', 'cancelled')", "status"),
+        CheckConstraint("(status = 'pending') = (expires_at IS NOT NULL)", "expires_at"),
+        Index(None, "owner", "id"),
+        Index(None, "status", "id"),
+        Index(
+            None,
+            "expires_at",
+            postgresql_where=text("expires_at IS NOT NULL"),
+            sqlite_where=text("expires_at IS NOT NULL"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, Identity(), primary_key=True)
+    owner: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(16))
+    total: Mapped[Decimal] = mapped_column(MoneyCents)
+    idempotency_key: Mapped[str | None] = mapped_column(String(255))
+    request_hash: Mapped[str | None] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class OrderLineRow(Base):
+    """What was ordered, as it was then: the goods may change later, or go."""
+
+    __tablename__ = "shopdemo_order_lines"
+    __table_args__ = (CheckConstraint("quantity > 0", "quantity"),)
+
+    order_id: Mapped[int] = mapped_column(ForeignKey("shopdemo_orders.id"), primary_key=True)
+    goods_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    sku: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(200))
+    price: Mapped[Decimal] = mapped_column(MoneyCents)
+    quantity: Mapped[int] = mapped_column(Integer)
+
+
+class PaymentRow(Base):
+    """An attempt to pay an order; order and attempt are the key under which the gateway knows it."""
+
+    __tablename__ = "shopdemo_payments"
+    __table_args__ = (
+        CheckConstraint("status IN ('started', 'succeeded', 'declined', 'refund_due', 'refunded')", "status"),
+        Index(
+            None,
+            "updated_at",
+            postgresql_where=text("status IN ('started', 'refund_due')"),
+            sqlite_where=text("status IN ('started', 'refund_due')"),
+        ),
+    )
+
+    order_id: Mapped[int] = mapped_column(ForeignKey("shopdemo_orders.id"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    status: Mapped[str] = mapped_column(String(16))
+    charge_id: Mapped[str | None] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class JobRow(Base):
+    """A job that one worker does at a time, and when it is due again."""
+
+    __tablename__ = "shopdemo_jobs"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)

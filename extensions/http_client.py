@@ -1,0 +1,46 @@
+"""Calls to other services, with timeouts and retries. The host `self` is this process: no socket, no address to know."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from httpx_retries import Retry, RetryTransport
+from starlette.datastructures import State
+from starlette.types import Receive, Scope, Send
+
+CONNECT_SECONDS = 2.0
+ANSWER_SECONDS = 5.0
+MAX_CONNECTIONS = 100
+MAX_RETRIES = 2
+BACKOFF_SECONDS = 0.2  # before the first retry, twice as long before the second, less a random part
+MAX_WAIT_SECONDS = 3.0  # between two attempts, whatever Retry-After says
+WORTH_A_RETRY = (429, 500, 502, 503, 504)
+
+# For calls that may be sent twice: those that carry an Idempotency-Key, too (`extensions={"retry": RETRY_ANY}`).
+RETRY_ANY = Retry(
+    total=MAX_RETRIES,
+    allowed_methods=("GET", "POST", "PUT", "DELETE"),
+    status_forcelist=WORTH_A_RETRY,
+    backoff_factor=BACKOFF_SECONDS,
+    backoff_jitter=0.5,
+    max_backoff_wait=MAX_WAIT_SECONDS,
+    total_timeout=2 * MAX_WAIT_SECONDS,
+)
+NO_RETRY = Retry(total=0)
+
+
+@asynccontextmanager
+async def open_http_client(state: State) -> AsyncIterator[httpx.AsyncClient]:
+    """Open the client that everybody here shares; it keeps its connections and reads no proxy from the environment."""
+
+    async def this_service(scope: Scope, receive: Receive, send: Send) -> None:
+        await state.app(scope, receive, send)
+
+    limits = httpx.Limits(max_connections=MAX_CONNECTIONS)
+    async with httpx.AsyncClient(
+        timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+        transport=RetryTransport(httpx.AsyncHTTPTransport(limits=limits), NO_RETRY),
+        mounts={"all://self": RetryTransport(httpx.ASGITransport(this_service), NO_RETRY)},
+        trust_env=False,
+    ) as client:
+        yield client
