@@ -100,20 +100,19 @@ class CartItemRow(Base):
 
 
 class OrderRow(Base):
-    """An order. `expires_at` is set as long as it waits for its payment; the key is the client's Idempotency-Key."""
+    """An order. It expires unless it is paid until then; the key is the client's Idempotency-Key."""
 
     __tablename__ = "shopdemo_orders"
     __table_args__ = (
         UniqueConstraint("owner", "idempotency_key"),
         CheckConstraint("status IN ('pending', 'paid', 'shipped', 'done', 'cancelled')", "status"),
-        CheckConstraint("(status = 'pending') = (expires_at IS NOT NULL)", "expires_at"),
         Index(None, "owner", "id"),
         Index(None, "status", "id"),
         Index(
             None,
             "expires_at",
-            postgresql_where=text("expires_at IS NOT NULL"),
-            sqlite_where=text("expires_at IS NOT NULL"),
+            postgresql_where=text("status = 'pending'"),
+            sqlite_where=text("status = 'pending'"),
         ),
         {"sqlite_autoincrement": True},
     )
@@ -126,7 +125,7 @@ class OrderRow(Base):
     request_hash: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class OrderLineRow(Base):

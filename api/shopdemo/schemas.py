@@ -109,8 +109,8 @@ class Goods(BaseModel):
 
     @property
     def etag(self) -> str:
-        """The entity tag of this state: every change makes another one."""
-        return f'"{self.id}-{self.version}"'
+        """The entity tag of this state: every change and every sale makes another one."""
+        return f'"{self.id}-{self.version}.{self.stock}.{self.sales}"'
 
 
 class Category(BaseModel):

@@ -1,5 +1,6 @@
 """The rules of goods; knows neither the web framework nor the database."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from utils.etags import matches
 
 COUNT_LIMIT = 10_000  # counting further costs more than anybody gains from the number
 DEAR_COUNT_LIMIT = 1_000  # a search, and a list by stock: every row has to be looked at
+_SOLD = re.compile(r'\.\d+\.\d+(?=")')  # stock and sales at the end of an ETag
 
 
 class Reads(Protocol):
@@ -94,23 +96,34 @@ class Administration:
         return await self._store.replace(goods_id, goods)
 
     async def update(self, goods_id: int, change: GoodsUpdate, if_match: str | None) -> Goods:
-        """Change some values, unless somebody changed them meanwhile."""
-        now = await self._unchanged(goods_id, if_match)
+        """Change some values, unless somebody changed them meanwhile.
+
+        Sales go on while somebody writes a description: they only matter to who sets the stock.
+        """
+        now = await self._unchanged(goods_id, if_match, but_sold="stock" not in change.model_fields_set)
         known = now.model_dump(include=set(GoodsCreate.model_fields))
         return await self._store.replace(goods_id, GoodsCreate(**{**known, **change.model_dump(exclude_unset=True)}))
 
     async def delete(self, goods_id: int, if_match: str | None) -> None:
         """Remove goods; here the ETag may be left out, there is nothing to overwrite."""
-        await self._unchanged(goods_id, if_match, required=False)
+        await self._unchanged(goods_id, if_match, required=False, but_sold=True)
         await self._store.delete(goods_id)
 
-    async def _unchanged(self, goods_id: int, if_match: str | None, *, required: bool = True) -> Goods:
+    async def _unchanged(
+        self, goods_id: int, if_match: str | None, *, required: bool = True, but_sold: bool = False
+    ) -> Goods:
         if required and if_match is None:
             raise PreconditionRequired
         goods = await self._store.get_for_update(goods_id)
-        if if_match is not None and not matches(if_match, goods.etag):
+        if if_match is not None and not _is_current(if_match, goods.etag, but_sold=but_sold):
             raise PreconditionFailed
         return goods
+
+
+def _is_current(if_match: str, etag: str, *, but_sold: bool) -> bool:
+    if but_sold:
+        if_match, etag = _SOLD.sub("", if_match), _SOLD.sub("", etag)
+    return matches(if_match, etag)
 
 
 def _page(found: Sequence[Goods], query: GoodsQuery, *, total: int | None, page: int | None) -> GoodsPage:

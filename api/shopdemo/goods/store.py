@@ -157,7 +157,8 @@ class GoodsWriter:
 
     async def replace_many(self, goods: Sequence[tuple[int, GoodsCreate]]) -> None:
         """Give many goods other values; raises GoodsSkuTaken or KeyError for an unknown category."""
-        await self._write_many(CHANGE_GOODS, [(one, _changed_row(goods_id)) for goods_id, one in goods])
+        in_turn = sorted(goods, key=lambda one: one[0])  # as orders lock them, or both could wait for each other
+        await self._write_many(CHANGE_GOODS, [(one, _changed_row(goods_id)) for goods_id, one in in_turn])
 
     async def set_pictures(self, goods_id: int, pictures: Sequence[Picture]) -> None:
         """Give goods these pictures."""

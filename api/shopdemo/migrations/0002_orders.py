@@ -62,24 +62,23 @@ def upgrade() -> None:
         sa.Column("request_hash", sa.String(64), nullable=True),
         sa.Column("created_at", time, nullable=False),
         sa.Column("updated_at", time, nullable=False),
-        sa.Column("expires_at", time, nullable=True),
+        sa.Column("expires_at", time, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_shopdemo_orders"),
         sa.UniqueConstraint("owner", "idempotency_key", name="uq_shopdemo_orders_owner_idempotency_key"),
         sa.CheckConstraint(
             "status IN ('pending', 'paid', 'shipped', 'done', 'cancelled')", name="ck_shopdemo_orders_status"
         ),
-        sa.CheckConstraint("(status = 'pending') = (expires_at IS NOT NULL)", name="ck_shopdemo_orders_expires_at"),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_shopdemo_orders_owner_id", "shopdemo_orders", ["owner", "id"])
     op.create_index("ix_shopdemo_orders_status_id", "shopdemo_orders", ["status", "id"])
-    waiting = sa.text("expires_at IS NOT NULL")
+    pending = sa.text("status = 'pending'")
     op.create_index(
         "ix_shopdemo_orders_expires_at",
         "shopdemo_orders",
         ["expires_at"],
-        postgresql_where=waiting,
-        sqlite_where=waiting,
+        postgresql_where=pending,
+        sqlite_where=pending,
     )
     op.create_table(
         "shopdemo_order_lines",

@@ -1,0 +1,1 @@
+"""Orders: stock is reserved when they are placed, and returned once if they are not paid."""
