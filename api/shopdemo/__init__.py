@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from api.shopdemo.cart import cart
 from api.shopdemo.categories import categories
 from api.shopdemo.goods import goods
 from api.shopdemo.home import home
@@ -19,3 +20,4 @@ router.include_router(home.router)
 router.include_router(goods.router)
 router.include_router(categories.router)
 router.include_router(orders.router)
+router.include_router(cart.router)

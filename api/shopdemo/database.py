@@ -79,6 +79,7 @@ class CartRow(Base):
     """A cart: of a user, or of a guest who has its id in a signed cookie."""
 
     __tablename__ = "shopdemo_carts"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - the id of a cart that is gone may be in a cookie
 
     id: Mapped[int] = mapped_column(BigId, Identity(), primary_key=True)
     owner: Mapped[str | None] = mapped_column(Text, unique=True)

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from starlette.datastructures import State
 
+from api.shopdemo.cart.dependencies import forget_carts
 from api.shopdemo.database import JobRow
 from api.shopdemo.orders.dependencies import expire_orders
 from extensions.database import Database
@@ -16,6 +17,7 @@ from utils.background import Background
 from utils.fields import utc_now
 
 EXPIRE_ORDERS_SECONDS = 10.0
+FORGET_CARTS_SECONDS = 3600.0
 
 DUE_AT = select(JobRow.due_at).where(JobRow.name == bindparam("name"))
 CLAIM = (
@@ -60,7 +62,12 @@ async def open_jobs(state: State) -> AsyncIterator[Jobs]:
     async def expire() -> None:
         await jobs.run("expire orders", EXPIRE_ORDERS_SECONDS, partial(expire_orders, state.database))
 
+    async def forget() -> None:
+        forget_old = partial(forget_carts, state.database, state.settings.cart_days)
+        await jobs.run("forget carts", FORGET_CARTS_SECONDS, forget_old)
+
     background.every(EXPIRE_ORDERS_SECONDS, expire)
+    background.every(FORGET_CARTS_SECONDS, forget)
     try:
         yield jobs
     finally:

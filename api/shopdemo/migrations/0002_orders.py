@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.Column("updated_at", time, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_shopdemo_carts"),
         sa.UniqueConstraint("owner", name="uq_shopdemo_carts_owner"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_shopdemo_carts_updated_at", "shopdemo_carts", ["updated_at"])
     op.create_table(
