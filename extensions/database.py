@@ -18,14 +18,19 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from starlette.datastructures import State
 
+from extensions.database_failures import unreachable
 from extensions.database_queries import CompiledQuery
-from extensions.database_readers import CLOSE_TIMEOUT_SECONDS, PostgresReader, SqliteReader, unreachable
+from extensions.database_readers import PostgresReader, SqliteReader
 from extensions.database_writers import SqliteWriter, Work
+from extensions.postgres_pool import CLOSE_TIMEOUT_SECONDS, PostgresPool
 from settings import Settings
 from utils.custom_exc import NotReady
 
 SQLITE_BUSY_SECONDS = 10.0
 POOL_TIMEOUT_SECONDS = 10.0
+# Statements that write all the time are made so that one plan fits all values: planning each anew would take longer
+# than running it. Reads are planned with their values.
+ONE_PLAN = {"plan_cache_mode": "force_generic_plan"}
 
 T = TypeVar("T")
 
@@ -52,7 +57,7 @@ class Reader(Protocol):
 class Database:
     """What stores ask: `fetch_one`, `fetch_all`, `transaction`."""
 
-    def __init__(self, engine: AsyncEngine, reader: Reader, writer: SqliteWriter | None = None) -> None:
+    def __init__(self, engine: AsyncEngine, reader: Reader, writer: SqliteWriter | PostgresPool) -> None:
         self.engine = engine
         self._reader = reader
         self._writer = writer
@@ -99,7 +104,7 @@ class Database:
 
         What is `short`, a few dozen rows, may run on the event loop.
         """
-        if self._writer is None:
+        if not isinstance(self._writer, SqliteWriter):
             raise TypeError(f"this is {self.dialect}")
         try:
             return await self._writer.run(work, short=short)
@@ -112,8 +117,10 @@ class Database:
 
     async def write_postgres(self, sql: str, *arguments: Any) -> Sequence[Any]:
         """On PostgreSQL: run one statement, which is a transaction of its own; answers its rows. Raises NotReady."""
+        if not isinstance(self._writer, PostgresPool):
+            raise TypeError(f"this is {self.dialect}")
         try:
-            return await self._reader.fetch(sql, arguments)
+            return await self._writer.fetch(sql, arguments)
         finally:
             self._reader.changed()
 
@@ -128,8 +135,7 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._reader.close()
-        if self._writer:
-            await self._writer.close()
+        await self._writer.close()
         with suppress(TimeoutError):
             await asyncio.wait_for(self.engine.dispose(), CLOSE_TIMEOUT_SECONDS)
 
@@ -161,7 +167,9 @@ async def connect(settings: Settings) -> Database:
         pool_timeout=POOL_TIMEOUT_SECONDS,
         connect_args={"ssl": tls},
     )
-    return Database(engine, await PostgresReader.open(url, tls, settings.database_pool_size))
+    size = settings.database_pool_size
+    writer = await PostgresPool.open(url, tls, size, ONE_PLAN)
+    return Database(engine, await PostgresReader.open(url, tls, size), writer)
 
 
 def _sqlite_engine(url: URL, reader: SqliteReader) -> AsyncEngine:

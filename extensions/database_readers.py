@@ -1,7 +1,6 @@
 """How the drivers are asked directly: one reader for each database."""
 
 import asyncio
-import json
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -13,10 +12,10 @@ from typing import Any, Self
 
 import asyncpg
 from loguru import logger
-from pydantic_core import from_json
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
 
+from extensions.database_failures import unreachable
+from extensions.postgres_pool import ACQUIRE_TIMEOUT_SECONDS, PostgresPool, dsn_of
 from utils.custom_exc import NotReady
 
 SQLITE_READERS = 4
@@ -26,8 +25,6 @@ STEPS_BETWEEN_LOOKS = 1_000  # of SQLite's virtual machine; some 20 µs
 LONG_SECONDS = 60.0  # how long a statement counts as long; it may have been the machine
 MAX_LONG = 1_000  # statements remembered as long
 SQLITE_PAGE_CACHE_KIB = 16 * 1024
-COMMAND_TIMEOUT_SECONDS = 30.0
-ACQUIRE_TIMEOUT_SECONDS = 10.0
 CHANGES_CHANNEL = "data_changed"
 FILE_REPLACED = "The database file was replaced by another one; restart the service."
 TRANSACTIONS = "SELECT pg_current_snapshot()::text"  # another one as soon as anything was written and committed
@@ -35,7 +32,6 @@ RELISTEN_SECONDS = 1.0
 HEARTBEAT_SECONDS = 1.0  # how often the listener asks whether its connection still lives
 HEARTBEAT_TIMEOUT_SECONDS = 2.0
 CHECK_TIMEOUT_SECONDS = 2.0  # readiness is answered quickly, whatever the server does
-CLOSE_TIMEOUT_SECONDS = 5.0
 
 
 class SqliteReader:
@@ -130,9 +126,9 @@ class SqliteReader:
 
 
 class PostgresReader:
-    """A pool of asyncpg connections whose release costs no round trip, and a listener for changes."""
+    """Reads on a pool of connections, and a listener for changes."""
 
-    def __init__(self, dsn: str, tls: Any, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(self, dsn: str, tls: Any, pool: PostgresPool) -> None:
         self._dsn, self._tls = dsn, tls
         self._pool = pool
         self._changes = 0
@@ -142,38 +138,15 @@ class PostgresReader:
     @classmethod
     async def open(cls, url: URL, tls: Any, size: int) -> Self:
         """Connect, encrypted as `tls` says; a server that is down now is waited for by later reads, not here."""
-        dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        pool = asyncpg.create_pool(
-            dsn,
-            ssl=tls,
-            min_size=0,
-            max_size=size,
-            reset=_keep_session,
-            init=_set_codecs,
-            command_timeout=COMMAND_TIMEOUT_SECONDS,
-        )
-        return cls(dsn, tls, await pool)
+        return cls(dsn_of(url), tls, await PostgresPool.open(url, tls, size))
 
     async def fetch(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Any]:
         """Run one read on any connection."""
-        return await self._fetch(sql, arguments, ACQUIRE_TIMEOUT_SECONDS, COMMAND_TIMEOUT_SECONDS)
-
-    async def _fetch(self, sql: str, arguments: tuple[Any, ...], acquire: float, command: float) -> Sequence[Any]:
-        try:
-            async with self._pool.acquire(timeout=acquire) as connection:
-                try:
-                    return await connection.fetch(sql, *arguments, timeout=command)
-                except TimeoutError:
-                    connection.terminate()  # giving it back would wait for a server that does not answer
-                    raise
-        except Exception as error:
-            if unreachable(error):
-                raise NotReady from error
-            raise
+        return await self._pool.fetch(sql, arguments)
 
     async def check(self) -> None:
         """Raise NotReady when the server does not answer soon."""
-        await self._fetch("SELECT 1", (), CHECK_TIMEOUT_SECONDS, CHECK_TIMEOUT_SECONDS)
+        await self._pool.fetch("SELECT 1", (), CHECK_TIMEOUT_SECONDS, CHECK_TIMEOUT_SECONDS)
 
     def version(self) -> int | None:
         """How often PostgreSQL told us of a change; None while nobody would tell us."""
@@ -187,8 +160,7 @@ class PostgresReader:
         """Stop listening and close every connection."""
         self._listener.cancel()
         await asyncio.gather(self._listener, return_exceptions=True)
-        with suppress(TimeoutError):  # the pool ends its connections itself when it is cancelled
-            await asyncio.wait_for(self._pool.close(), CLOSE_TIMEOUT_SECONDS)
+        await self._pool.close()
 
     async def _listen(self) -> None:
         """Listen for changes; reconnect for as long as the service lives."""
@@ -225,45 +197,3 @@ class PostgresReader:
 
     def _on_change(self, *_: Any) -> None:
         self.changed()
-
-
-def unreachable(error: BaseException) -> bool:
-    """Whether the database is away or busy, so that the same request may succeed later."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    cause = getattr(cause, "__cause__", None) or cause
-    if isinstance(cause, sqlite3.OperationalError):
-        return cause.sqlite_errorcode & 0xFF in _SQLITE_AWAY
-    return isinstance(cause, _POSTGRES_AWAY) and not isinstance(cause, ValueError)  # a value that does not fit
-
-
-_SQLITE_AWAY = frozenset({
-    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_READONLY,
-})  # fmt: skip
-_POSTGRES_AWAY = (
-    OSError,  # also TimeoutError
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.DiskFullError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection that ended while it was made ready
-    # answers to a connection attempt: no such database, closed for now, not for this user
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.ObjectNotInPrerequisiteStateError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-)
-
-
-async def _keep_session(_: Any) -> None:
-    """Our reads change no session state, so there is nothing to reset."""
-
-
-async def _set_codecs(connection: Any) -> None:
-    for name in ("json", "jsonb"):
-        await connection.set_type_codec(name, encoder=json.dumps, decoder=from_json, schema="pg_catalog")

@@ -6,22 +6,46 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from time import time
 from typing import Annotated, Any, Self
 
 import jwt
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, OAuth2PasswordBearer
 from starlette.datastructures import State
+from starlette.requests import HTTPConnection
 
 from settings import Settings
 from utils.custom_exc import Forbidden, NotAuthenticated
 
 ALGORITHM = "HS256"
 CLOCK_LEEWAY_SECONDS = 10
+REMEMBERED_TOKENS = 10_000  # verified ones, some 600 bytes each
+EXPIRED = "The access token has expired; get a new one."
+INVALID = "The access token is not valid."
+
+
+class PasswordLogin(OAuth2PasswordBearer):
+    """Says in OpenAPI where a name and a password get a token; the token itself `bearer` reads, for both."""
+
+    async def __call__(self, request: HTTPConnection) -> None:
+        """Find nothing."""
+
 
 bearer = HTTPBearer(
     auto_error=False, bearerFormat="JWT", description="`python main.py token NAME --role admin` prints one."
 )
+password_login = PasswordLogin(
+    "accounts/token",
+    refreshUrl="accounts/token/refresh",
+    scheme_name=OAuth2PasswordBearer.__name__,
+    description="Name and password of an account.",
+    auto_error=False,
+)
+
+# What OpenAPI says of a route that finds its token by itself, and needs one or not.
+TOKEN_IF_ANY: dict[str, Any] = {"security": [{}, {bearer.scheme_name: []}, {password_login.scheme_name: []}]}
 
 
 @dataclass(frozen=True)
@@ -42,6 +66,7 @@ class Tokens:
         self._secret_key = secret_key
         self._keys = {_key_id(key): key for key in (*accepted_keys, secret_key)}
         self._headers = {"kid": _key_id(secret_key)}
+        self._verified = lru_cache(REMEMBERED_TOKENS)(self._verify)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -55,19 +80,25 @@ class Tokens:
 
     def verify(self, token: str) -> User:
         """Who the token speaks for; raises NotAuthenticated when it is forged, broken or expired."""
+        user, expires = self._verified(token)  # a client sends the same one again and again
+        if time() > expires + CLOCK_LEEWAY_SECONDS:
+            raise NotAuthenticated(EXPIRED)
+        return user
+
+    def _verify(self, token: str) -> tuple[User, float]:
         try:
             claims = self._decode(token, ("sub", "exp", "roles"))
         except jwt.ExpiredSignatureError as error:
-            raise NotAuthenticated("The access token has expired; get a new one.") from error
+            raise NotAuthenticated(EXPIRED) from error
         except jwt.InvalidTokenError as error:
-            raise NotAuthenticated("The access token is not valid.") from error
+            raise NotAuthenticated(INVALID) from error
         roles = claims["roles"]
         if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
-            raise NotAuthenticated("The access token is not valid.")
-        return User(claims["sub"], frozenset(roles))
+            raise NotAuthenticated(INVALID)
+        return User(claims["sub"], frozenset(roles)), float(claims["exp"])
 
     def seal(self, purpose: str, value: str, days: int) -> str:
-        """A value that a client keeps for us and cannot change; it is good for this purpose only, and no access token."""
+        """A value that a client keeps for us and cannot change: good for this purpose only, and no access token."""
         return self._encode({"sub": value, "aud": purpose}, timedelta(days=days))
 
     def unseal(self, purpose: str, sealed: str) -> str | None:
@@ -109,7 +140,9 @@ async def open_tokens(state: State) -> AsyncIterator[Tokens]:
 
 
 async def find_user(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    _: Annotated[None, Depends(password_login)],
 ) -> User | None:
     """The user of this request, or None without a token; raises NotAuthenticated when it is not valid."""
     if credentials is None:

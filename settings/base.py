@@ -1,5 +1,7 @@
 """Every setting of the service, with its default; the environment overrides them as `APP_<NAME>`."""
 
+import hashlib
+import hmac
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,12 +11,16 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from utils.webhooks import SECRET_PREFIX, signing_key
+
 VAR = Path("var")
 KIBIBYTE = 1024
 MEBIBYTE = 1024 * 1024
 
 DATABASE_DRIVERS = ("sqlite+aiosqlite", "postgresql+asyncpg")
 BROKER_SCHEMES = ("memory", "redis", "rediss")
+PAYMENT_PURPOSE = b"payment gateway"  # so that what follows from the secret key is good for this only
+URL_PATTERN = r"^https?://[^/\s]+"
 TLS_OPTIONS = frozenset({"ssl", "sslmode"})
 TLS_MODES = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
 
@@ -60,7 +66,9 @@ class Settings(BaseSettings):
     trusted_proxies: str = Field("127.0.0.1", description="Addresses whose X-Forwarded-… headers are believed.")
 
     database_url: str = "sqlite+aiosqlite:///var/development.db"
-    database_pool_size: int = Field(10, ge=1, le=200, description="Connections of one worker to the database.")
+    database_pool_size: int = Field(
+        10, ge=1, le=200, description="Connections of one worker for reads; as many for short writes, and for long."
+    )
     cache_bytes: int = Field(32 * MEBIBYTE, ge=0, description="Memory of one worker for ready answers; 0 turns it off.")
 
     broker_url: str = Field(
@@ -93,10 +101,12 @@ class Settings(BaseSettings):
     cart_days: int = Field(30, ge=1, le=366, description="For so long a guest's cart is kept after its last change.")
     order_minutes: int = Field(30, ge=1, le=60 * 24 * 30, description="For so long an order waits for its payment.")
     payment_url: str = Field(
-        "http://self/paymentdemo", description="The payment gateway; the host `self` is this process, without a socket."
+        "http://self/paymentdemo",
+        pattern=URL_PATTERN,
+        description="The payment gateway; the host `self` is this process, without a socket.",
     )
     payment_callback_url: str = Field(
-        "http://self/shopdemo/payments/webhook", description="Where the gateway reaches the shop."
+        "http://self/shopdemo/payments/webhook", pattern=URL_PATTERN, description="Where the gateway reaches the shop."
     )
     payment_secret: SecretStr = Field(
         SecretStr(""), description="Shared with the payment gateway; empty: derived from APP_SECRET_KEY."
@@ -128,6 +138,16 @@ class Settings(BaseSettings):
         """Let `APP_LOG_DIR=` turn the error files off."""
         return None if value == "" else value
 
+    @field_validator("payment_secret")
+    @classmethod
+    def usable_secret(cls, value: SecretStr) -> SecretStr:
+        """Refuse a secret of the Standard Webhooks specification that is broken."""
+        try:
+            signing_key(value.get_secret_value())
+        except ValueError:
+            raise ValueError(f"must be base64 behind {SECRET_PREFIX}, or not begin with it") from None
+        return value
+
     @field_validator("broker_url")
     @classmethod
     def known_broker(cls, value: str) -> str:
@@ -143,6 +163,12 @@ class Settings(BaseSettings):
         if value and (reason := _why_refused(value)):  # an empty one is missing, which `problems` says
             raise ValueError(reason)
         return value
+
+    @property
+    def payment_key(self) -> str:
+        """What shop and payment gateway share: the API key, and what webhooks are signed with."""
+        own = self.payment_secret.get_secret_value()
+        return own or hmac.new(self.secret_key.get_secret_value().encode(), PAYMENT_PURPOSE, hashlib.sha256).hexdigest()
 
     def problems(self) -> list[Problem]:
         """Every reason not to start with these settings, each with its mend."""

@@ -26,7 +26,11 @@ class ProductionSettings(Settings):
         return [*super().problems(), *self._secret_problems(), *self._exposure_problems(), *self._database_problems()]
 
     def _secret_problems(self) -> list[Problem]:
-        keys = [("APP_SECRET_KEY", self.secret_key), *(("APP_ACCEPTED_KEYS", key) for key in self.accepted_keys)]
+        keys = [
+            ("APP_SECRET_KEY", self.secret_key),
+            *(("APP_ACCEPTED_KEYS", key) for key in self.accepted_keys),
+            ("APP_PAYMENT_SECRET", self.payment_secret),
+        ]
         found = []
         for setting, key in keys:
             secret = key.get_secret_value()

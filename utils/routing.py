@@ -1,14 +1,12 @@
 """The route class that puts the envelope around what a route returns, on the wire and in OpenAPI."""
 
 import inspect
-import re
 from collections.abc import Callable, Iterable
-from email.message import Message
-from functools import wraps
+from functools import partial, wraps
 from types import NoneType
 from typing import Any, NamedTuple, get_type_hints
 
-from fastapi import APIRouter, FastAPI, Response, params
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
@@ -28,8 +26,9 @@ from utils.custom_exc import (
     errors,
     merge_errors,
 )
-from utils.direct_call import DirectCall, parse_query
+from utils.direct_call import DirectCall, Sent
 from utils.ready_answers import Revalidation, answer_and_keep, header
+from utils.request_body import body_types, check_content_type, read_body, receive_again
 from utils.response_code import SUCCESS_CODE, SUCCESS_MESSAGE, Envelope, document_headers, document_not_modified
 
 Endpoint = Callable[..., Any]
@@ -54,8 +53,8 @@ class _Written(NamedTuple):
 class EnvelopeRoute(APIRoute):
     """Answers `{"code": 200, "message": "Success", "data": T}` for a route annotated `-> T`.
 
-    The result is trusted to be what the annotation says and is written to bytes once. Routes that return a
-    `Response`, stream, or answer without a body (`-> None`) are left as they are.
+    The result is trusted to be what the annotation says and is written to bytes once; an `Envelope` of the route's own
+    is written as it is. Routes that return a `Response`, stream, or answer without a body (`-> None`) are left alone.
     """
 
     def __init__(
@@ -69,8 +68,8 @@ class EnvelopeRoute(APIRoute):
         if not hasattr(endpoint, "written"):
             result = _result_type(path, endpoint)
             if result is not None and isinstance(options.get("response_class"), DefaultPlaceholder | NoneType):
-                endpoint = _enveloped(endpoint, TypeAdapter(result), options.get("status_code") or 200)
-                options["response_model"] = Envelope[result]  # type: ignore[valid-type]
+                endpoint = _written_by_us(endpoint, _writer(result), options.get("status_code") or 200)
+                options["response_model"] = result if _is_envelope(result) else Envelope[result]  # type: ignore[valid-type]
             else:
                 options["response_model"] = None
         super().__init__(path, endpoint, responses=responses, **options)
@@ -79,7 +78,7 @@ class EnvelopeRoute(APIRoute):
         self._write = written.write if written else None
         self._status = self.status_code or 200
         self._fixed_part = path.partition("{")[0]
-        self.body_types = _body_types(self)
+        self.body_types = body_types(self)
         self.is_cached = getattr(endpoint, "is_cached", False)
         self.responses = merge_errors(errors(*self._errors_of_any_route()), responses or {})
         if self.is_cached:
@@ -102,9 +101,11 @@ class EnvelopeRoute(APIRoute):
         if self._answers_head(scope):
             scope = {**scope, "method": "GET"}  # a copy: the server must still see HEAD, it drops the body
         if self.body_types and scope["method"] in (self.methods or ()):
-            _check_content_type(Headers(scope=scope), self.body_types)
-        if scope["method"] != "GET":
+            check_content_type(Headers(scope=scope), self.body_types)
+        if scope["method"] not in (self.methods or ()):
             await super().handle(scope, receive, send)
+        elif scope["method"] != "GET":
+            await self._answer(scope, receive, send)
         elif self.is_cached:
             await answer_and_keep(scope["app"].state.cache, scope, receive, send, self._answer)
         elif if_none_match := header(scope, b"if-none-match"):
@@ -123,18 +124,20 @@ class EnvelopeRoute(APIRoute):
             await super().handle(scope, receive, send)
             return
         answer = _empty_answer() if self._direct.wants_response else _NO_HEADERS
-        values = self._direct.bind((scope, receive, send), answer, parse_query(scope["query_string"]))
+        messages = await read_body(scope, receive, self.max_body_size) if self.body_field else []
+        body = b"".join(message.get("body", b"") for message in messages)
+        values = self._direct.bind(Sent((scope, receive, send), body), answer)
         if values is None:
-            await super().handle(scope, receive, send)
+            await super().handle(scope, receive_again(messages, receive), send)
             return
         result = await self._direct.run(values)
         if isinstance(result, Response):
             await result(scope, receive, send)
             return
-        body = self._write(result)
-        headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json"), *answer.raw_headers]
+        data = self._write(result)
+        headers = [(b"content-length", b"%d" % len(data)), (b"content-type", b"application/json"), *answer.raw_headers]
         await send({"type": "http.response.start", "status": answer.status_code or self._status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": data})
 
     def _answers_head(self, scope: Scope) -> bool:
         return scope["type"] == "http" and scope["method"] == "HEAD" and "GET" in (self.methods or ())
@@ -192,19 +195,30 @@ def _result_type(path: str, endpoint: Endpoint) -> Any:
     return result
 
 
-def _enveloped(endpoint: Endpoint, adapter: TypeAdapter[Any], status_code: int) -> Endpoint:
-    """Wrap a route so that it answers with its result in the envelope; headers set on `Response` are kept.
+def _is_envelope(result: Any) -> bool:
+    return isinstance(result, type) and issubclass(result, Envelope)
+
+
+def _writer(result: Any) -> Callable[[Any], bytes]:
+    """What makes the bytes of an answer from a result of this type."""
+    dump = TypeAdapter(result).dump_json
+    if _is_envelope(result):
+        return partial(dump, warnings="error")
+
+    def write(value: Any) -> bytes:
+        return _BEFORE_DATA + dump(value, warnings="error") + _AFTER_DATA
+
+    return write
+
+
+def _written_by_us(endpoint: Endpoint, write: Callable[[Any], bytes], status_code: int) -> Endpoint:
+    """Wrap a route so that it answers with what `write` makes of its result; headers set on `Response` are kept.
 
     FastAPI sees a finished response and skips its own validation and encoding of the result.
     """
     signature = inspect.signature(endpoint)
     answer_parameter = inspect.Parameter("answer_", inspect.Parameter.KEYWORD_ONLY, annotation=Response)
     is_async = inspect.iscoroutinefunction(endpoint)
-    dump = adapter.dump_json
-
-    def write(result: Any) -> bytes:
-        return _BEFORE_DATA + dump(result, warnings="error") + _AFTER_DATA
-
     given = next((name for name, p in signature.parameters.items() if p.annotation is Response), None)
 
     @wraps(endpoint)
@@ -232,31 +246,6 @@ def _empty_answer() -> Response:
 
 
 _NO_HEADERS = _empty_answer()  # for routes that set none
-
-
-def _body_types(route: APIRoute) -> frozenset[str]:
-    """The content types that the route's body may have; empty when it takes none."""
-    if route.body_field is None:
-        return frozenset()
-    info = route.body_field.field_info
-    if isinstance(info, params.File):
-        return frozenset({"multipart/form-data"})
-    if isinstance(info, params.Form):
-        return frozenset({"multipart/form-data", "application/x-www-form-urlencoded"})
-    return frozenset({"application/json"})
-
-
-def _check_content_type(headers: Headers, allowed: frozenset[str]) -> None:
-    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
-        return
-    message = Message()
-    message["content-type"] = headers.get("content-type", "")
-    found = message.get_content_type() if headers.get("content-type") else ""
-    if re.fullmatch(r"application/[^/]+\+json", found):
-        found = "application/json"
-    if found not in allowed:
-        given = f"not as {found}" if found else "and say so in Content-Type"
-        raise UnsupportedMediaType(f"Send the body as {' or '.join(sorted(allowed))}, {given}.")
 
 
 def _takes_input(dependant: Dependant) -> bool:

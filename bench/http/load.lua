@@ -1,5 +1,7 @@
--- What wrk sends: the paths of a file one after another, or creates with a fresh sku each time.
--- Arguments: "read" FILE FIRST | "create" PATH PREFIX BODY TOKEN. The result leaves as one JSON line.
+-- What wrk sends: the paths of a file one after another, creates with a fresh sku each time, or orders with a fresh key
+-- of one piece of one of the first GOODS goods, chosen at random.
+-- Arguments: "read" FILE FIRST | "create" PATH PREFIX BODY TOKEN | "order" PREFIX GOODS TOKEN. The result leaves as one
+-- JSON line.
 
 function init(args)
   if args[1] == "read" then
@@ -8,6 +10,16 @@ function init(args)
     function request()
       position = position % #requests + 1
       return requests[position]
+    end
+  elseif args[1] == "order" then
+    local prefix, goods, serial = args[2], tonumber(args[3]), 0
+    local headers = { ["Content-Type"] = "application/json", ["Authorization"] = "Bearer " .. args[4] }
+    math.randomseed(1)
+    function request()
+      serial = serial + 1
+      headers["Idempotency-Key"] = prefix .. serial
+      local body = string.format('{"items": [{"goods_id": %d, "quantity": 1}]}', math.random(goods))
+      return wrk.format("POST", "/shopdemo/orders", headers, body)
     end
   else
     local path, prefix, body, serial = args[2], args[3], args[4], 0

@@ -13,7 +13,7 @@ from bench.http.server import ROOT
 @cache
 def admin_token() -> str:
     """An access token of an administrator, printed by the service's own command."""
-    command = [sys.executable, "main.py", "token", "bench", "--role", "admin"]
+    command = [sys.executable, "main.py", "token", "bench", "--role", "admin", "--minutes", "1440"]
     environment = shop_environment(Database("sqlite+aiosqlite:////none.db"))
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     return done.stdout.split()[-1]

@@ -359,7 +359,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The service gives up after a moment."""
     for name in ("HEARTBEAT", "HEARTBEAT_TIMEOUT", "CHECK_TIMEOUT", "RELISTEN"):
         monkeypatch.setattr(f"extensions.database_readers.{name}_SECONDS", 0.2)
-    for module in ("database", "database_readers"):
+    for module in ("database", "postgres_pool"):
         monkeypatch.setattr(f"extensions.{module}.CLOSE_TIMEOUT_SECONDS", 0.2)
 
 
@@ -400,7 +400,7 @@ async def test_frozen_connections_hold_up_neither_readiness_nor_the_end(settings
 @pytest.mark.anyio
 async def test_a_connection_in_use_does_not_hold_up_the_end(settings: TestingSettings) -> None:
     database: Any = await connect(settings)
-    async with database._reader._pool.acquire(), asyncio.timeout(5):
+    async with database._reader._pool._pool.acquire(), asyncio.timeout(5):
         await database.close()
 
 
