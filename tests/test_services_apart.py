@@ -1,4 +1,4 @@
-"""Accounts, shop and chat as three services, each with its own database, behind one proxy: they share only the token."""
+"""Accounts, shop and chat as three services with a database each behind one proxy: they share only the token."""
 
 import json
 from collections.abc import Iterator
