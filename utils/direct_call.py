@@ -18,7 +18,9 @@ from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
+
+from utils.request_body import receive_again
 
 Values = dict[str, Any]
 Asgi = tuple[Scope, Receive, Send]  # a request as the server hands it over
@@ -31,11 +33,21 @@ SCALARS = (str, int, float, bool, type(None))
 class Sent:
     """What a client sent, read as far as somebody asks for it."""
 
-    def __init__(self, asgi: Asgi, body: bytes = b"") -> None:
-        self.asgi = asgi
-        self.body = body
-        self.query = parse_query(asgi[0]["query_string"])
-        self.headers: Mapping[str, str] = Headers(scope=asgi[0])
+    def __init__(self, asgi: Asgi, body: list[Message]) -> None:
+        self.scope, self._receive, self._send = asgi
+        self._messages = body
+        self.query = parse_query(self.scope["query_string"])
+        self.headers: Mapping[str, str] = Headers(scope=self.scope)
+
+    @property
+    def body(self) -> bytes:
+        """The body, if it was read."""
+        return b"".join(message.get("body", b"") for message in self._messages)
+
+    def request(self) -> Request:
+        """The request for a function that wants it; whoever reads the body from it gets the whole of it."""
+        receive = receive_again(self._messages, self._receive) if self._messages else self._receive
+        return Request(self.scope, receive, self._send)
 
     @property
     def cookies(self) -> dict[str, str]:
@@ -91,7 +103,7 @@ class DirectCall:
         """The arguments, under CHILDREN those of each dependency; None when a value does not fit."""
         values: Values = {}
         if not (
-            _bind_fields(self.path, sent.asgi[0]["path_params"], values)
+            _bind_fields(self.path, sent.scope["path_params"], values)
             and _bind_fields(self.query, sent.query, values)
             and _bind_fields(self.headers, sent.headers, values)
             and (not self.cookies or _bind_fields(self.cookies, sent.cookies, values))
@@ -100,7 +112,7 @@ class DirectCall:
         ):
             return None
         for name in self.request_names:
-            values[name] = Request(*sent.asgi)
+            values[name] = sent.request()
         if self.response_name:
             values[self.response_name] = response
         inner = [child.bind(sent, response) for child in self.children]

@@ -125,8 +125,7 @@ class EnvelopeRoute(APIRoute):
             return
         answer = _empty_answer() if self._direct.wants_response else _NO_HEADERS
         messages = await read_body(scope, receive, self.max_body_size) if self.body_field else []
-        body = b"".join(message.get("body", b"") for message in messages)
-        values = self._direct.bind(Sent((scope, receive, send), body), answer)
+        values = self._direct.bind(Sent((scope, receive, send), messages), answer)
         if values is None:
             await super().handle(scope, receive_again(messages, receive), send)
             return

@@ -38,6 +38,10 @@ async def visits(request: Request, _: Annotated[None, Depends(check_door)]) -> i
     return count
 
 
+async def read_length(request: Request) -> int:
+    return len(await request.body())
+
+
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 
 router = APIRouter(route_class=EnvelopeRoute, dependencies=[Depends(check_door)])
@@ -55,11 +59,12 @@ async def add_parcel(
     response: Response,
     bearer: Bearer,
     visits: Annotated[int, Depends(visits)],
+    length: Annotated[int, Depends(read_length)],
     some_number: Annotated[int | None, Header(ge=1)] = None,
     colour: Annotated[str, Cookie(max_length=5)] = "none",
 ) -> list[Any]:
     response.headers["Location"] = f"/parcels/{place}"
-    return [place, parcel, bearer and bearer.credentials, visits, some_number, colour]
+    return [place, parcel, bearer and bearer.credentials, visits, length, some_number, colour]
 
 
 @router.post("/lists")
@@ -95,18 +100,19 @@ def test_which_routes_are_simple() -> None:
 
 
 PARCEL = {"name": "茶 tea", "weight": 3}
+LENGTH = len('{"name":"茶 tea","weight":3}'.encode())
 
 
 def test_everything_that_a_request_carries(client: TestClient) -> None:
     headers = {"Some-Number": "7", "Authorization": "Bearer abc", "Cookie": "colour=red; other=1"}
     answer = client.post("/parcels/5?key=", json=PARCEL, headers=headers)
-    assert answer.json() == {"code": 200, "message": "Success", "data": [5, PARCEL, "abc", 1, 7, "red"]}
+    assert answer.json() == {"code": 200, "message": "Success", "data": [5, PARCEL, "abc", 1, LENGTH, 7, "red"]}
     assert (answer.status_code, answer.headers["Location"]) == (201, "/parcels/5")
 
 
 def test_what_may_be_left_out(client: TestClient) -> None:
     answer = client.post("/parcels/5?key=", json=PARCEL)
-    assert answer.json()["data"] == [5, PARCEL, None, 1, None, "none"]
+    assert answer.json()["data"] == [5, PARCEL, None, 1, LENGTH, None, "none"]
 
 
 @pytest.mark.parametrize(
