@@ -9,6 +9,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import UnionType
 from typing import Any, Self, Union, get_args, get_origin
 from urllib.parse import parse_qsl
@@ -44,8 +45,9 @@ class Sent:
         """The body, if it was read."""
         return b"".join(message.get("body", b"") for message in self._messages)
 
+    @cached_property
     def request(self) -> Request:
-        """The request for a function that wants it; whoever reads the body from it gets the whole of it."""
+        """The one request that all who want it get; whoever reads the body from it gets the whole of it."""
         receive = receive_again(self._messages, self._receive) if self._messages else self._receive
         return Request(self.scope, receive, self._send)
 
@@ -112,7 +114,7 @@ class DirectCall:
         ):
             return None
         for name in self.request_names:
-            values[name] = sent.request()
+            values[name] = sent.request
         if self.response_name:
             values[self.response_name] = response
         inner = [child.bind(sent, response) for child in self.children]
