@@ -8,8 +8,10 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import click
 from fastapi import APIRouter
 from sqlalchemy import MetaData
 from starlette.datastructures import State
@@ -68,6 +70,18 @@ def find_projects(wanted: tuple[str, ...] = ()) -> list[Project]:
     return [_load(name) for name in known if not wanted or name in wanted]
 
 
+def find_commands() -> list[click.Command]:
+    """What sub-projects add to `python main.py`: `commands` in a module of that name; the others are not imported.
+
+    Raises ProjectError for a broken one.
+    """
+    found: list[click.Command] = []
+    for name in project_names():
+        if (API_FOLDER / name / "commands.py").is_file():
+            found += _import(name, f"api.{name}.commands").commands
+    return found
+
+
 @asynccontextmanager
 async def open_resources(state: State) -> AsyncIterator[None]:
     """Open the union of what `state.projects` require, once each, as `state.<name>`; close it in reverse."""
@@ -83,11 +97,15 @@ async def open_resources(state: State) -> AsyncIterator[None]:
 
 
 def _load(name: str) -> Project:
-    try:
-        package = importlib.import_module(f"api.{name}")
-    except Exception as error:
-        raise ProjectError(f"The sub-project api/{name} cannot be imported: {error!r}") from error
+    package = _import(name, f"api.{name}")
     router = getattr(package, "router", None)
     if not isinstance(router, APIRouter):
         raise ProjectError(f"The sub-project api/{name} must offer a `router` (an APIRouter) in its __init__.py.")
     return Project(name, router, tuple(getattr(package, "requires", ())), (package.__doc__ or "").partition("\n")[0])
+
+
+def _import(name: str, module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        raise ProjectError(f"The sub-project api/{name} cannot be imported: {error!r}") from error

@@ -1,8 +1,11 @@
 """What `python main.py` offers to people; without a command it serves."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
-from api.projects import ProjectError
+from api.projects import ProjectError, find_commands
 from commands.inspect import doctor, openapi, routes, settings
 from commands.serve import serve
 from commands.tables import migrate, seed
@@ -12,18 +15,40 @@ from utils.custom_exc import NotReady
 
 
 class Commands(click.Group):
-    """Shows what is wrong with settings, sub-projects and the database as a sentence, not as a traceback."""
+    """Our commands and those of the sub-projects, which are imported only when none of ours is meant.
+
+    Shows what is wrong with settings, sub-projects and the database as a sentence, not as a traceback.
+    """
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """The names of all commands."""
+        with told_as_sentences():
+            return sorted([*super().list_commands(context), *(str(command.name) for command in find_commands())])
+
+    def get_command(self, context: click.Context, cmd_name: str) -> click.Command | None:
+        """One by its name."""
+        if command := super().get_command(context, cmd_name):
+            return command
+        with told_as_sentences():
+            return next((command for command in find_commands() if command.name == cmd_name), None)
 
     def invoke(self, context: click.Context) -> object:
         """Run the command."""
-        try:
+        with told_as_sentences():
             return super().invoke(context)
-        except (SettingsError, ProjectError) as error:
-            raise click.ClickException(str(error)) from error
-        except NotReady as error:
-            cause = error.__cause__ or error
-            reason = str(cause).partition("\n")[0] or type(cause).__name__
-            raise click.ClickException(f"The database is not ready: {reason}") from error
+
+
+@contextmanager
+def told_as_sentences() -> Iterator[None]:
+    """What people can mend is told without a traceback."""
+    try:
+        yield
+    except (SettingsError, ProjectError) as error:
+        raise click.ClickException(str(error)) from error
+    except NotReady as error:
+        cause = error.__cause__ or error
+        reason = str(cause).partition("\n")[0] or type(cause).__name__
+        raise click.ClickException(f"The database is not ready: {reason}") from error
 
 
 @click.group(cls=Commands, invoke_without_command=True)

@@ -1,15 +1,21 @@
 """Everything that speaks against starting: unsafe or unreadable settings, and tables that are not of this code."""
 
 import asyncio
+from urllib.parse import urlsplit
 
 from api.projects import find_projects
 from commands.tables import open_migrations
 from extensions.broker import open_broker
+from extensions.http_client import THIS_PROCESS, open_http_client
 from settings import Problem, Settings
 from utils.custom_exc import NotReady
 
 UNREACHABLE = Problem("APP_DATABASE_URL", "cannot be reached", "start the database, or correct the URL")
 MEND_BROKER = "set APP_BROKER_URL=redis://127.0.0.1:6379/0, or APP_WORKERS=1"
+MEND_GATEWAY = "set it to where the payment gateway runs, such as https://shop.example.com/paymentdemo"
+MEND_CALLBACK = (
+    "set it to where the gateway reaches the shop, such as https://shop.example.com/shopdemo/payments/webhook"
+)
 NEEDED_TO_ASK = {"APP_ENV", "APP_DATABASE_URL", "APP_PROJECTS"}
 
 
@@ -24,11 +30,28 @@ def lonely_workers(settings: Settings) -> list[Problem]:
     return [Problem("APP_BROKER_URL", reason, MEND_BROKER)]
 
 
+def unreachable_gateway(settings: Settings) -> list[Problem]:
+    """The host `self` is this process: what is asked there must run here."""
+    projects = find_projects(settings.projects)
+    if not any(open_http_client in project.requires for project in projects):
+        return []
+    gateway, callback = urlsplit(settings.payment_url), urlsplit(settings.payment_callback_url)
+    asked = gateway.path.split("/")[1] if gateway.path else ""
+    if gateway.hostname == THIS_PROCESS and asked not in {project.name for project in projects}:
+        return [
+            Problem("APP_PAYMENT_URL", f"is {settings.payment_url}, which does not run in this process", MEND_GATEWAY)
+        ]
+    if gateway.hostname != THIS_PROCESS and callback.hostname == THIS_PROCESS:
+        reason = f"is {settings.payment_callback_url}, which the gateway would take for itself"
+        return [Problem("APP_PAYMENT_CALLBACK_URL", reason, MEND_CALLBACK)]
+    return []
+
+
 def find_problems(settings: Settings, problems: list[Problem]) -> list[Problem]:
     """The problems of the settings and those of the schema; the database is only asked if it is clear which one."""
     if NEEDED_TO_ASK & {problem.setting for problem in problems}:
         return problems
-    problems = problems + lonely_workers(settings)
+    problems = problems + lonely_workers(settings) + unreachable_gateway(settings)
     return problems + asyncio.run(_schema_problems(settings))
 
 

@@ -1,4 +1,4 @@
-"""Calls to other services, with timeouts and retries. The host `self` is this process: no socket, no address to know."""
+"""Calls to other services, with timeouts and retries. The host `self` is this process: no socket, no address."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,6 +8,7 @@ from httpx_retries import Retry, RetryTransport
 from starlette.datastructures import State
 from starlette.types import Receive, Scope, Send
 
+THIS_PROCESS = "self"
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 5.0
 MAX_CONNECTIONS = 100
@@ -40,7 +41,7 @@ async def open_http_client(state: State) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
         timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
         transport=RetryTransport(httpx.AsyncHTTPTransport(limits=limits), NO_RETRY),
-        mounts={"all://self": RetryTransport(httpx.ASGITransport(this_service), NO_RETRY)},
+        mounts={f"all://{THIS_PROCESS}": RetryTransport(httpx.ASGITransport(this_service), NO_RETRY)},
         trust_env=False,
     ) as client:
         yield client

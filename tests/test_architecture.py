@@ -214,7 +214,8 @@ def test_only_settings_read_the_environment() -> None:
 
 
 def test_only_the_factory_and_commands_ask_for_the_settings() -> None:
-    allowed = ("settings/", "commands/", "main.py", "api/__init__.py")
+    of_projects = tuple(f"api/{name}/commands.py" for name in project_names())
+    allowed = ("settings/", "commands/", "main.py", "api/__init__.py", *of_projects)
     assert where(lambda node: bool(names_of(node) & {"get_settings", "examine_settings"}), outside=allowed) == []
 
 

@@ -29,6 +29,7 @@ RUN_ELSEWHERE = {
     r"make bench( .*)?": ("Makefile", "bench.http"),
     r"make|make (format|lock|vendor|install|ci|clean|migrate|seed)": ("Makefile", "##@ Work on it"),
     r"python -m bench\..*": ("Makefile", "bench.http"),
+    r"python main\.py createadmin \w+": ("tests/accounts/test_createadmin.py", '["createadmin", *arguments]'),
     r"pipenv sync --dev": ("Makefile", "$(SYNC) --dev"),
     r"pipenv run python main\.py": (".ci/fresh_clone.py", '"make", "run"'),
     r"pipenv run pytest": (".ci/run", "make test"),

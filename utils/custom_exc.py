@@ -46,6 +46,13 @@ class NotAuthenticated(ServiceError):
     headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
+class PaymentRequired(ServiceError):
+    """It must be paid for first."""
+
+    status_code = code = 402
+    message = "A payment is required."
+
+
 class Forbidden(ServiceError):
     """The token is valid, but its roles do not allow this."""
 

@@ -21,6 +21,7 @@ from utils.custom_exc import (
     NotAuthenticated,
     NotFound,
     NotReady,
+    PaymentRequired,
     PreconditionFailed,
     PreconditionRequired,
     RangeNotSatisfiable,
@@ -34,9 +35,9 @@ from utils.response_code import resp_error
 _BY_STATUS: Mapping[int, type[ServiceError]] = {
     error.status_code: error
     for error in (
-        BadRequest, NotAuthenticated, Forbidden, NotFound, MethodNotAllowed, Conflict, PreconditionFailed,
-        ContentTooLarge, UnsupportedMediaType, RangeNotSatisfiable, ValidationFailed, PreconditionRequired,
-        TooManyRequests, InternalError, NotReady,
+        BadRequest, NotAuthenticated, PaymentRequired, Forbidden, NotFound, MethodNotAllowed, Conflict,
+        PreconditionFailed, ContentTooLarge, UnsupportedMediaType, RangeNotSatisfiable, ValidationFailed,
+        PreconditionRequired, TooManyRequests, InternalError, NotReady,
     )
 }  # fmt: skip
 _FRAMEWORK_PHRASES = ("Content Too Large",)  # the phrase of 413 is another one before Python 3.13

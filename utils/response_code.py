@@ -19,6 +19,7 @@ HEADERS = {
     "Content-Range": "Which part of the file this is, and how long the file is.",
     "ETag": "The version of what is sent, for If-None-Match and If-Match.",
     "Location": "The address of what was created, as a path from the root of the service.",
+    "Set-Cookie": "What the client keeps for us, or is to forget.",
 }
 
 

@@ -12,12 +12,14 @@ from starlette.datastructures import State
 from api.shopdemo.cart.dependencies import forget_carts
 from api.shopdemo.database import JobRow
 from api.shopdemo.orders.dependencies import expire_orders
+from api.shopdemo.payments.dependencies import settle_payments
 from extensions.database import Database
 from utils.background import Background
 from utils.fields import utc_now
 
 EXPIRE_ORDERS_SECONDS = 10.0
 FORGET_CARTS_SECONDS = 3600.0
+SETTLE_PAYMENTS_SECONDS = 20.0
 
 DUE_AT = select(JobRow.due_at).where(JobRow.name == bindparam("name"))
 CLAIM = (
@@ -66,8 +68,12 @@ async def open_jobs(state: State) -> AsyncIterator[Jobs]:
         forget_old = partial(forget_carts, state.database, state.settings.cart_days)
         await jobs.run("forget carts", FORGET_CARTS_SECONDS, forget_old)
 
+    async def settle() -> None:
+        await jobs.run("settle payments", SETTLE_PAYMENTS_SECONDS, partial(settle_payments, state))
+
     background.every(EXPIRE_ORDERS_SECONDS, expire)
     background.every(FORGET_CARTS_SECONDS, forget)
+    background.every(SETTLE_PAYMENTS_SECONDS, settle)
     try:
         yield jobs
     finally:

@@ -1,6 +1,6 @@
 """What can be read about rooms without a socket."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
@@ -9,14 +9,13 @@ from api.websocketdemo.frames import NAME_PATTERN
 from api.websocketdemo.hub import Hub
 from api.websocketdemo.identity import check_reader
 from api.websocketdemo.schemas import History, Member, Room
+from extensions.security import TOKEN_IF_ANY
 from utils.custom_exc import NotAuthenticated, NotReady, errors
 from utils.fields import MAX_ID
 from utils.routing import EnvelopeRoute
 
 MAX_MESSAGES = 200
 READ_ERRORS = (NotReady, NotAuthenticated, GuestsNotAllowed)
-# Whether reading needs a token depends on whether guests are allowed.
-TOKEN_IF_ANY: dict[str, Any] = {"security": [{}, {"HTTPBearer": []}]}
 
 router = APIRouter(tags=["chat"], route_class=EnvelopeRoute, dependencies=[Depends(check_reader)])
 

@@ -10,10 +10,10 @@ from api.websocketdemo.adding import Said
 from api.websocketdemo.errors import NotStored
 from api.websocketdemo.event_stream import EventStream
 from api.websocketdemo.frames import EVERYBODY
-from api.websocketdemo.history import READ_ERRORS, TOKEN_IF_ANY, HubDep, RoomName
+from api.websocketdemo.history import READ_ERRORS, HubDep, RoomName
 from api.websocketdemo.identity import check_reader
 from api.websocketdemo.schemas import Push, Pushed
-from extensions.security import User, require_role
+from extensions.security import TOKEN_IF_ANY, User, require_role
 from utils.custom_exc import Forbidden, NotAuthenticated, NotReady, errors
 from utils.fields import MAX_ID, utc_now
 from utils.routing import EnvelopeRoute

@@ -11,7 +11,7 @@ from starlette.datastructures import State
 
 import api
 import api.projects
-from api.projects import Project, ProjectError, find_projects, open_resources, project_names
+from api.projects import Project, ProjectError, find_commands, find_projects, open_resources, project_names
 from tests.support.databases import run
 
 Write = Callable[[str, str], None]
@@ -65,6 +65,23 @@ def test_a_broken_one_is_named_and_never_skipped(write: Write, text: str, senten
         with pytest.raises(ProjectError) as caught:
             find_projects(wanted)
         assert str(caught.value).startswith(f"The sub-project api/{name} {sentence}")
+
+
+def test_commands_are_found_without_importing_the_others(write: Write, tmp_path: Path) -> None:
+    write("broken_elsewhere", "1 / 0")
+    assert find_commands() == []
+    name = f"with_commands_{uuid4().hex}"
+    write(name, "")
+    (tmp_path / name / "commands.py").write_text("commands = (print,)", encoding="utf-8")
+    assert find_commands() == [print]
+
+
+def test_a_broken_command_is_named(write: Write, tmp_path: Path) -> None:
+    name = f"broken_{uuid4().hex}"
+    write(name, "")
+    (tmp_path / name / "commands.py").write_text("1 / 0", encoding="utf-8")
+    with pytest.raises(ProjectError, match=f"The sub-project api/{name} cannot be imported: ZeroDivisionError"):
+        find_commands()
 
 
 def test_resources_are_opened_once_and_closed_in_reverse() -> None:

@@ -1,6 +1,8 @@
 """Access tokens: only what our key signed, and only as long as it is valid."""
 
 import base64
+import hashlib
+import hmac
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -71,6 +73,81 @@ def test_what_is_no_token(token: str, message: str) -> None:
     with pytest.raises(NotAuthenticated) as caught:
         Tokens(KEY).verify(token)
     assert caught.value.message == message
+
+
+# -- several keys ---------------------------------------------------------------------------------------------------
+
+NEXT_KEY = "the key that signs after this one has gone"
+
+
+def test_keys_are_replaced_while_their_tokens_live() -> None:
+    user = User("alice", frozenset({"admin"}))
+    before, both, after, late = Tokens(KEY), Tokens(KEY, NEXT_KEY), Tokens(NEXT_KEY, KEY), Tokens(NEXT_KEY)
+    old, new = before.sign("alice", user.roles, 5), after.sign("alice", user.roles, 5)
+    assert both.verify(old) == both.verify(new) == after.verify(old) == after.verify(new) == late.verify(new) == user
+    for tokens, token in ((before, new), (late, old)):
+        with pytest.raises(NotAuthenticated, match=INVALID):
+            tokens.verify(token)
+
+
+def key_id(token: str) -> str:
+    kid: str = jwt.get_unverified_header(token)["kid"]
+    return kid
+
+
+def test_a_token_names_its_key() -> None:
+    ids = [key_id(Tokens(key).sign("alice", frozenset(), 5)) for key in (KEY, KEY, NEXT_KEY)]
+    assert ids[0] == ids[1] != ids[2]
+    assert key_id(Tokens(NEXT_KEY, KEY).sign("alice", frozenset(), 5)) == ids[2]
+    assert KEY not in ids[0]
+
+
+@pytest.mark.parametrize("name", ["unknown", "", "the id of the other", 1, None, ["a"], {"a": 1}])
+def test_a_key_that_is_named_must_be_the_one_that_signed(name: Any) -> None:
+    tokens = Tokens(KEY, NEXT_KEY)
+    claims = {"sub": "alice", "roles": ["admin"], "exp": datetime.now(UTC) + timedelta(minutes=5)}
+    kid = key_id(Tokens(NEXT_KEY).sign("alice", frozenset(), 5)) if name == "the id of the other" else name
+    head, body = (
+        base64.urlsafe_b64encode(json.dumps(part, default=lambda time: int(time.timestamp())).encode()).rstrip(b"=")
+        for part in ({"alg": ALGORITHM, "kid": kid}, claims)
+    )
+    signature = hmac.new(KEY.encode(), head + b"." + body, hashlib.sha256).digest()
+    token = b".".join((head, body, base64.urlsafe_b64encode(signature).rstrip(b"="))).decode()
+    with pytest.raises(NotAuthenticated, match=INVALID):
+        tokens.verify(token)
+
+
+def test_without_a_name_only_the_key_that_signs_verifies() -> None:
+    assert Tokens(KEY, NEXT_KEY).verify(signed(KEY)).name == "alice"
+    with pytest.raises(NotAuthenticated, match=INVALID):
+        Tokens(KEY, NEXT_KEY).verify(signed(NEXT_KEY))
+
+
+# -- sealed values ----------------------------------------------------------------------------------------------------
+
+
+def test_a_sealed_value_comes_back_for_its_purpose() -> None:
+    tokens = Tokens(KEY)
+    sealed = tokens.seal("cart", "价值 17", 1)
+    assert tokens.unseal("cart", sealed) == Tokens(NEXT_KEY, KEY).unseal("cart", sealed) == "价值 17"
+    assert tokens.unseal("another", sealed) is None
+    assert tokens.unseal("cart", changed(sealed)) is None
+    assert tokens.unseal("cart", tokens.seal("cart", "17", -1)) is None
+    assert Tokens(NEXT_KEY).unseal("cart", sealed) is None
+    for nonsense in ("", "..", "nonsense", "无", "a.b.c"):
+        assert tokens.unseal("cart", nonsense) is None
+
+
+def test_a_sealed_value_is_no_access_token_and_the_reverse() -> None:
+    tokens = Tokens(KEY)
+    with pytest.raises(NotAuthenticated, match=INVALID):
+        tokens.verify(tokens.seal("cart", "alice", 1))
+    with pytest.raises(NotAuthenticated, match=INVALID):
+        tokens.verify(signed(aud="cart"))
+    assert tokens.unseal("cart", tokens.sign("alice", frozenset(), 5)) is None
+
+
+# -- in a request -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

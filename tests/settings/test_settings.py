@@ -188,6 +188,22 @@ def test_production_is_strict(monkeypatch: pytest.MonkeyPatch, name: str, value:
     assert problems == [f"{name} {reason}"]
 
 
+def test_keys_that_verify_too_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, problems = read(monkeypatch, **SAFE, APP_ACCEPTED_KEYS=f" {'a' * 32},{'b' * 40} ,")
+    assert problems == []
+    assert [key.get_secret_value() for key in settings.accepted_keys] == ["a" * 32, "b" * 40]
+    assert "a" * 32 not in f"{settings!r} {settings.model_dump()}"
+
+
+def test_production_refuses_keys_that_verify_and_are_not_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = "development-only-secret-known-to-everyone"
+    _, problems = read(monkeypatch, **SAFE, APP_ACCEPTED_KEYS=f"{SECRET},short,{known}")
+    assert problems == [
+        "APP_ACCEPTED_KEYS is shorter than 32 characters",
+        "APP_ACCEPTED_KEYS is a default that everyone knows",
+    ]
+
+
 def test_production_with_safe_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     settings, problems = read(monkeypatch, **SAFE)
     assert (problems, settings.debug, settings.log_json, settings.cors_origins) == ([], False, True, ())

@@ -11,7 +11,7 @@ import httpx2
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from tests.support.chat_processes import LOOK_SECONDS, PATIENCE, Process
+from tests.support.processes import LOOK_SECONDS, PATIENCE, Process
 
 LARGE = 3_900  # characters
 ENTERED, LEFT = "进入聊天", "离开"

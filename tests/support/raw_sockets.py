@@ -3,7 +3,7 @@
 import asyncio
 import socket
 
-from tests.support.chat_processes import PATIENCE, Process
+from tests.support.processes import PATIENCE, Process
 
 CLOSE = b"\x88\x82\x00\x00\x00\x00\x03\xe8"  # masked with zeros: 1000
 OWN_JOIN = b'"type":"join"'

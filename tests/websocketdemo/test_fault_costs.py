@@ -17,8 +17,9 @@ from tests.support.chat_clients import (
     together,
     within,
 )
-from tests.support.chat_processes import PATIENCE, Process, chats, needs_proc, wait_until
+from tests.support.chat_processes import chats
 from tests.support.databases import only_sqlite
+from tests.support.processes import PATIENCE, Process, needs_proc, wait_until
 from tests.support.raw_sockets import Deaf, come_and_go
 
 MEBIBYTE = 1024 * 1024

@@ -22,18 +22,9 @@ from tests.support.chat_clients import (
     together,
     within,
 )
-from tests.support.chat_processes import (
-    LOOK_SECONDS,
-    PATIENCE,
-    ROOT,
-    Process,
-    chat_environment,
-    chats,
-    needs_proc,
-    open_sockets,
-    wait_until,
-)
+from tests.support.chat_processes import chat_environment, chats
 from tests.support.databases import only_sqlite
+from tests.support.processes import LOOK_SECONDS, PATIENCE, ROOT, Process, needs_proc, open_sockets, wait_until
 from tests.support.redis_servers import own_redis, redis_space
 
 NOT_STORED = 50311

@@ -14,7 +14,8 @@ from tests.support.chat_clients import (
     together,
     within,
 )
-from tests.support.chat_processes import PATIENCE, tutorials
+from tests.support.chat_processes import tutorials
+from tests.support.processes import PATIENCE
 from tests.support.raw_sockets import Deaf
 
 SOON = 1.5  # seconds; what has not come by then does not come at all

@@ -40,7 +40,8 @@ LINES = (
     .where(HOLDERS_CART)
     .order_by(CartItemRow.added_at, CartItemRow.goods_id)
 )
-CART_IDS = select(CartRow.id).where(HOLDERS_CART)
+# Whoever changes what is in a cart locks the cart first, or two of them could wait for each other.
+CART_IDS = select(CartRow.id).where(HOLDERS_CART).with_for_update(key_share=True)
 GUEST_CART = select(CartRow.id).where(CartRow.id == bindparam("id"), CartRow.owner.is_(None)).with_for_update()
 TOUCH_GUEST_CART = (
     update(CartRow)

@@ -45,8 +45,8 @@ class Placed(NamedTuple):
     lines: list[Line]
 
 
-# The goods are locked in the order of their ids, or two orders could wait for each other. `taken` and `added` get
-# their rows from `placed`, so nothing is taken for an order that is not there.
+# The goods are locked in the order of their ids, or two orders could wait for each other; and the cart before what is
+# in it, as carts do. `taken` and `added` get their rows from `placed`, so nothing is taken for an order that is not there.
 PLACE_IN_POSTGRES = """WITH found AS (
         SELECT goods.id, sku, name, price, stock, on_sale, quantity
         FROM unnest($1::bigint[], $2::integer[]) AS wanted (goods_id, quantity)
@@ -65,9 +65,11 @@ PLACE_IN_POSTGRES = """WITH found AS (
     ), added AS (
         INSERT INTO shopdemo_order_lines (order_id, goods_id, sku, name, price, quantity)
         SELECT placed.id, found.id, sku, name, price, quantity FROM placed, found
+    ), cart AS (
+        SELECT cart.id FROM placed, shopdemo_carts AS cart WHERE cart.owner = $3 FOR NO KEY UPDATE OF cart
     ), emptied AS (
-        DELETE FROM shopdemo_cart_items AS item USING placed, found, shopdemo_carts AS cart
-        WHERE cart.owner = $3 AND item.cart_id = cart.id AND item.goods_id = found.id
+        DELETE FROM shopdemo_cart_items AS item USING found, cart
+        WHERE item.cart_id = cart.id AND item.goods_id = found.id
     )
     SELECT placed.id AS order_id, found.* FROM found LEFT JOIN placed ON true ORDER BY found.id"""
 

@@ -1,0 +1,109 @@
+"""Passwords: which are good, and their hashes, which cost so much that threads of their own make them."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from threading import Lock
+from typing import Any, TypeVar
+from unicodedata import normalize
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+from starlette.datastructures import State
+from zxcvbn import zxcvbn
+
+from api.accounts.errors import PasswordTooGuessable, PasswordTooShort
+from settings import Settings
+from utils.custom_exc import NotReady
+
+MAX_THREADS = 4
+MAX_WAITING = 200
+TIME_COST = 2
+GOOD_SCORE = 3  # of 0 to 4: more than 10^8 guesses
+JUDGED_CHARACTERS = 72  # zxcvbn takes no more, and longer with each
+SERVICE_WORDS = ("myfastapi", "fastapi", "shopdemo")
+
+T = TypeVar("T")
+
+_one_judge = Lock()  # zxcvbn keeps the words of whoever asked last where all threads see them
+
+
+class Passwords:
+    """Judges, hashes and verifies passwords, beside the event loop."""
+
+    def __init__(self, hasher: PasswordHasher, min_length: int, threads: Executor) -> None:
+        self._hasher = hasher
+        self._min_length = min_length
+        self._threads = threads
+        self._waiting = 0
+        self._hash_of_nobody = hasher.hash(secrets.token_bytes())
+
+    async def judge(self, password: str, username: str, field: str = "password") -> None:
+        """Raise PasswordTooShort or PasswordTooGuessable, of this field of the body; NotReady when too many wait."""
+        if len(normalize("NFC", password)) < self._min_length:
+            message = f"The password must have at least {self._min_length} characters; several words make a good one."
+            raise PasswordTooShort(message, data=_wrong(field, message, "password_too_short"))
+        if await self._run(_score, password, username) < GOOD_SCORE:
+            raise PasswordTooGuessable(data=_wrong(field, PasswordTooGuessable.message, "password_too_guessable"))
+
+    async def hash(self, password: str) -> str:
+        """The hash to keep; raises NotReady when too many wait."""
+        return await self._run(self._hash, password)
+
+    async def verify(self, password_hash: str | None, password: str) -> bool:
+        """Whether it is the password; without a hash, False after the same time. Raises NotReady when too many wait."""
+        is_right = await self._run(self._verify, password_hash or self._hash_of_nobody, password)
+        return is_right and password_hash is not None
+
+    def is_outdated(self, password_hash: str) -> bool:
+        """Whether it was made with other parameters than hashes are made with now."""
+        return self._hasher.check_needs_rehash(password_hash)
+
+    def _hash(self, password: str) -> str:
+        return self._hasher.hash(_bytes(password))
+
+    def _verify(self, password_hash: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(password_hash, _bytes(password))
+        except VerifyMismatchError:
+            return False
+
+    async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
+        if self._waiting >= MAX_WAITING:
+            raise NotReady
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        finally:
+            self._waiting -= 1
+
+
+@asynccontextmanager
+async def open_passwords(state: State) -> AsyncIterator[Passwords]:
+    """Open the threads that hash passwords."""
+    settings: Settings = state.settings
+    hasher = PasswordHasher(time_cost=TIME_COST, memory_cost=settings.password_memory_kib, parallelism=1)
+    threads = ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1), "passwords")
+    try:
+        yield await asyncio.to_thread(Passwords, hasher, settings.password_min_length, threads)
+    finally:
+        await asyncio.to_thread(threads.shutdown)
+
+
+def _bytes(password: str) -> bytes:
+    """What is hashed: two keyboards may write one letter in two ways, which NFC makes one (SP 800-63B-4, 3.1.1.2)."""
+    return normalize("NFC", password).encode("utf-8", "surrogatepass")
+
+
+def _score(password: str, username: str) -> int:
+    """How hard to guess it is, from 0 to 4, for somebody who knows the name and the service."""
+    with _one_judge:
+        score: int = zxcvbn(password[:JUDGED_CHARACTERS], [username, *SERVICE_WORDS])["score"]
+    return score
+
+
+def _wrong(field: str, message: str, type_: str) -> dict[str, Any]:
+    return {"errors": [{"loc": ["body", field], "message": message, "type": type_}]}

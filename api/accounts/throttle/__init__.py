@@ -1,0 +1,1 @@
+"""The throttle: how often passwords may be tried."""

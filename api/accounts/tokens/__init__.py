@@ -1,0 +1,1 @@
+"""Tokens: logging in, going on, and logging out."""

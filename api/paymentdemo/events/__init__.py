@@ -1,0 +1,1 @@
+"""Events: what the shop is told of its charges, by webhooks."""

@@ -1,0 +1,1 @@
+"""Payments of orders, through a payment gateway that is called over HTTP."""
