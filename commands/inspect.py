@@ -6,7 +6,7 @@ import click
 from fastapi.routing import iter_route_contexts
 
 from api import create_app
-from commands.problems import find_problems
+from commands.problems import find_doubts, find_problems
 from settings import PREFIX, examine_settings, get_settings
 from utils.log_text import mask
 
@@ -44,4 +44,6 @@ def doctor() -> None:
         click.echo(f"✗ {problem.setting} {problem.reason}\n    → {problem.mend}")
     if problems:
         raise SystemExit(1)
+    for doubt in find_doubts(found):
+        click.echo(f"! {doubt.setting} {doubt.reason}\n    → {doubt.mend}")
     click.echo(f"✓ The settings for {found.env} are usable, the database answers and its schema is current.")

@@ -12,10 +12,11 @@ from utils.custom_exc import NotReady
 
 UNREACHABLE = Problem("APP_DATABASE_URL", "cannot be reached", "start the database, or correct the URL")
 MEND_BROKER = "set APP_BROKER_URL=redis://127.0.0.1:6379/0, or APP_WORKERS=1"
-MEND_GATEWAY = "set it to where the payment gateway runs, such as https://shop.example.com/paymentdemo"
+MEND_GATEWAY = "set it to where the payment gateway runs, such as https://pay.example.com"
 MEND_CALLBACK = (
     "set it to where the gateway reaches the shop, such as https://shop.example.com/shopdemo/payments/webhook"
 )
+SIMULATED = "paymentdemo"
 NEEDED_TO_ASK = {"APP_ENV", "APP_DATABASE_URL", "APP_PROJECTS"}
 
 
@@ -47,11 +48,21 @@ def unreachable_gateway(settings: Settings) -> list[Problem]:
     return []
 
 
+def find_doubts(settings: Settings) -> list[Problem]:
+    """What does not keep the service from starting, but is hardly meant."""
+    doubts = unreachable_gateway(settings)
+    if settings.env == "production" and urlsplit(settings.payment_url).path.endswith(f"/{SIMULATED}"):
+        doubts.append(
+            Problem("APP_PAYMENT_URL", "is the simulated gateway: orders are paid with test cards", MEND_GATEWAY)
+        )
+    return doubts
+
+
 def find_problems(settings: Settings, problems: list[Problem]) -> list[Problem]:
     """The problems of the settings and those of the schema; the database is only asked if it is clear which one."""
     if NEEDED_TO_ASK & {problem.setting for problem in problems}:
         return problems
-    problems = problems + lonely_workers(settings) + unreachable_gateway(settings)
+    problems = problems + lonely_workers(settings)
     return problems + asyncio.run(_schema_problems(settings))
 
 

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 import click
 import uvicorn
+from loguru import logger
 
-from commands.problems import UNREACHABLE, find_problems, lonely_workers
+from commands.problems import UNREACHABLE, find_doubts, find_problems, lonely_workers
 from commands.tables import fill, upgrade
 from extensions.logger import configure_logging
 from settings import Problem, Settings, SettingsError, examine_settings
@@ -27,6 +28,8 @@ def serve(host: str | None = None, port: int | None = None, workers: int | None 
         settings = settings.model_copy(update={"workers": workers})
     _refuse_unusable(settings, problems)
     configure_logging(settings)
+    for doubt in find_doubts(settings):
+        logger.warning(doubt)
     if settings.env == "development" and settings.database_url.startswith("sqlite"):
         asyncio.run(_prepare(settings))
     with _stopped_by_sigterm():

@@ -39,7 +39,7 @@ def seed() -> None:
     """Fill empty tables with the demo data."""
     settings = get_settings()
     configure_logging(settings)
-    asyncio.run(fill(settings))
+    asyncio.run(_fill(settings))
 
 
 async def upgrade(settings: Settings, project: str | None = None) -> None:
@@ -60,6 +60,11 @@ async def fill(settings: Settings) -> None:
         for project in state.projects:
             if project.seed and (done := await project.seed(state)):
                 logger.info("{} was filled with {}.", project.name, done)
+
+
+async def _fill(settings: Settings) -> None:
+    async with open_migrations(settings):  # a database that is away is told before anything else is opened
+        await fill(settings)
 
 
 async def _check(settings: Settings, project: str | None) -> None:

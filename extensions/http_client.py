@@ -1,7 +1,9 @@
 """Calls to other services, with timeouts and retries. The host `self` is this process: no socket, no address."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 
 import httpx
 from httpx_retries import Retry, RetryTransport
@@ -37,11 +39,17 @@ async def open_http_client(state: State) -> AsyncIterator[httpx.AsyncClient]:
     async def this_service(scope: Scope, receive: Receive, send: Send) -> None:
         await state.app(scope, receive, send)
 
-    limits = httpx.Limits(max_connections=MAX_CONNECTIONS)
+    network = httpx.AsyncHTTPTransport(verify=_tls(), limits=httpx.Limits(max_connections=MAX_CONNECTIONS))
     async with httpx.AsyncClient(
         timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-        transport=RetryTransport(httpx.AsyncHTTPTransport(limits=limits), NO_RETRY),
+        transport=RetryTransport(network, NO_RETRY),
         mounts={f"all://{THIS_PROCESS}": RetryTransport(httpx.ASGITransport(this_service), NO_RETRY)},
         trust_env=False,
     ) as client:
         yield client
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """The certificates that are trusted: reading them takes 30 ms, which is for once in a process."""
+    return httpx.create_ssl_context(trust_env=False)

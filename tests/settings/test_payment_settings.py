@@ -3,7 +3,7 @@
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from commands.problems import MEND_CALLBACK, MEND_GATEWAY, unreachable_gateway
+from commands.problems import MEND_CALLBACK, MEND_GATEWAY, find_doubts, unreachable_gateway
 from settings import Problem
 from settings.production_config import MIN_SECRET_LENGTH, ProductionSettings
 from settings.testing_config import TestingSettings
@@ -79,3 +79,13 @@ def test_a_gateway_elsewhere_needs_the_address_of_the_shop() -> None:
     reason = "is http://self/shopdemo/payments/webhook, which the gateway would take for itself"
     expected = [Problem("APP_PAYMENT_CALLBACK_URL", reason, MEND_CALLBACK)]
     assert unreachable_gateway(TestingSettings(projects=("shopdemo",), payment_url=ELSEWHERE)) == expected
+
+
+def test_in_production_the_simulated_gateway_is_hardly_meant() -> None:
+    def doubts(payment_url: str) -> list[Problem]:
+        return find_doubts(ProductionSettings(payment_url=payment_url, payment_callback_url=CALLBACK))
+
+    reason = "is the simulated gateway: orders are paid with test cards"
+    assert doubts("http://self/paymentdemo") == [Problem("APP_PAYMENT_URL", reason, MEND_GATEWAY)]
+    assert doubts("https://pay.example.com") == []
+    assert find_doubts(TestingSettings()) == []

@@ -330,7 +330,7 @@ async def test_a_refund_that_is_refused_does_not_stop_the_others(shop: Shop) -> 
     async def refuse(_: str) -> Charge:
         raise AnswerUnclear
 
-    shop.gateway.refund = refuse  # type: ignore[method-assign]
+    shop.gateway.refund = refuse  # type: ignore[assignment, method-assign]
     await shop.payments.hear(shop.gateway.decide(first, "succeeded"))
     await let_answers_be_late(shop.database)
     await shop.payments.settle_left()

@@ -22,7 +22,7 @@ NO_GATEWAY = "There is no payment gateway at APP_PAYMENT_URL; set it to the addr
 
 
 class Gateway(Protocol):
-    """What the shop needs of a payment gateway; whatever is asked twice happens once. All raise GatewayAway or AnswerUnclear."""
+    """What the shop needs of a payment gateway; what is asked twice happens once. All raise GatewayAway."""
 
     async def charge(self, key: str, amount: Decimal, method: str) -> Charge:
         """The charge with this key: a new one, or the one that was made with it before, by whatever method.
