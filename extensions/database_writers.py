@@ -18,7 +18,8 @@ T = TypeVar("T")
 
 Work = Callable[[sqlite3.Connection], T]
 
-SLOW_SECONDS = 0.005  # a short transaction that holds up the event loop for longer was one too many
+SLOW_SECONDS = 0.002  # short transactions that hold up the event loop for longer, on the average, are too slow
+AVERAGE_OF = 8  # so many count: one alone may have been the machine
 SLOW_FOR_SECONDS = 5.0  # for so long all of them go to the thread then
 CHECKPOINT_EVERY = 500  # short transactions; SQLite would do it inside one of them, with a slow fsync
 
@@ -33,6 +34,7 @@ class SqliteWriter:
         self._thread = ThreadPoolExecutor(1, "sqlite-writer")
         self._here: sqlite3.Connection | None = None
         self._there: sqlite3.Connection | None = None
+        self._average = 0.0
         self._slow_until = 0.0
         self._since_checkpoint = 0
 
@@ -61,13 +63,17 @@ class SqliteWriter:
         try:
             return self._transact(self._here, work)
         finally:
-            ended = perf_counter()
-            if ended - started > SLOW_SECONDS:
-                self._slow_until = ended + SLOW_FOR_SECONDS
+            self._look_at_the_time(started, perf_counter())
             self._since_checkpoint += 1
             if self._since_checkpoint >= CHECKPOINT_EVERY:
                 self._since_checkpoint = 0
                 self._thread.submit(self._checkpoint)
+
+    def _look_at_the_time(self, started: float, ended: float) -> None:
+        self._average += (ended - started - self._average) / AVERAGE_OF
+        if self._average > SLOW_SECONDS:
+            self._average = 0.0
+            self._slow_until = ended + SLOW_FOR_SECONDS
 
     def _run_there(self, work: Work[T]) -> T:
         return self._transact(self._open_there(), work)
