@@ -22,7 +22,7 @@ class Background:
         task = asyncio.create_task(_guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: work.close())  # cancelled before it began, it would warn that nobody awaited it
+        task.add_done_callback(lambda _: work.close())  # or it warns, if it is cancelled before it begins
 
     def every(self, seconds: float, do: Callable[[], Awaitable[None]]) -> None:
         """Do this again and again, `seconds` after it was done."""
