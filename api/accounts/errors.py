@@ -72,7 +72,7 @@ class UsernameInvalid(ValidationFailed):
     """Nobody can be called so."""
 
     code = 42223
-    message = "A name has 3 to 32 letters or digits of any script, “_”, “-” or “.”; choose such a one."
+    message = "A name has 2 to 32 letters or digits of any script, “_”, “-” or “.”; choose such a one."
 
 
 class TooManyAttempts(TooManyRequests):

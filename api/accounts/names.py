@@ -5,7 +5,7 @@ from unicodedata import normalize
 
 from api.accounts.errors import UsernameInvalid
 
-MIN_NAME = 3
+MIN_NAME = 2  # 小林
 MAX_NAME = 32
 
 # Any such name is one in the chat too.

@@ -77,7 +77,7 @@ def test_what_is_no_name(client: TestClient, name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "wrong"),
     [
-        ({"username": "al"}, (("body", "username"), "String should have at least 3 characters", "string_too_short")),
+        ({"username": "a"}, (("body", "username"), "String should have at least 2 characters", "string_too_short")),
         (
             {"username": "a" * 33},
             (("body", "username"), "String should have at most 32 characters", "string_too_long"),
@@ -272,7 +272,7 @@ def test_a_new_password_is_judged_as_the_first_was(client: TestClient) -> None:
 
 # -- names ------------------------------------------------------------------------------------------------------------
 
-names = st.text(min_size=1, max_size=40) | st.from_regex(r"[\w.\-]{3,32}", fullmatch=True)
+names = st.text(min_size=1, max_size=40) | st.from_regex(r"[\w.\-]{2,32}", fullmatch=True)
 
 
 @given(names)
