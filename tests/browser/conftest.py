@@ -22,6 +22,7 @@ from api.projects import find_projects
 from extensions.database import connect
 from settings.base import Settings
 from settings.testing_config import TestingSettings
+from tests.support.catalogue import fill
 from utils.routing import EnvelopeRoute
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
@@ -118,7 +119,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the whole service, served with a fresh database."""
+    """The address of the whole service, served with a fresh database and the small shop of tests.support.catalogue."""
     folder = tmp_path_factory.mktemp("service")
     database_url = f"sqlite+aiosqlite:///{(folder / 'browser.db').as_posix()}"
     settings = TestingSettings(database_url=database_url, pictures_dir=folder / "pictures")
@@ -143,17 +144,18 @@ def _find_chromium(playwright: Playwright) -> str:
     return found
 
 
-async def _migrate(settings: Settings) -> None:
+async def _prepare(settings: Settings) -> None:
     database = await connect(settings)
     for project in find_projects():
         if migrations := project.migrations:
             await migrations.upgrade(database.engine)
     await database.close()
+    await fill(settings)
 
 
 @contextmanager
 def _serve(app: FastAPI, settings: Settings) -> Iterator[int]:
-    """Migrate and run uvicorn in a thread; a client that comes too early waits in the socket's queue."""
+    """Fill the database and run uvicorn in a thread; a client that comes too early waits in the socket's queue."""
     server = uvicorn.Server(uvicorn.Config(app, log_config=None))
 
     listener = socket.create_server(("127.0.0.1", 0))
@@ -161,7 +163,7 @@ def _serve(app: FastAPI, settings: Settings) -> Iterator[int]:
 
     def run() -> None:
         with listener:  # closed when this fails, so that nobody waits for an answer
-            asyncio.run(_migrate(settings))
+            asyncio.run(_prepare(settings))
             server.run(sockets=[listener])
 
     thread = threading.Thread(target=run)
