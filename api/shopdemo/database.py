@@ -87,15 +87,16 @@ class CartRow(Base):
 
 
 class CartItemRow(Base):
-    """So many of one kind of goods in a cart."""
+    """So many of one kind of goods in a cart.
+
+    No foreign key leads to the goods: on PostgreSQL its check locks them, and an order could wait for itself.
+    """
 
     __tablename__ = "shopdemo_cart_items"
     __table_args__ = (CheckConstraint("quantity > 0", "quantity"),)
 
     cart_id: Mapped[int] = mapped_column(ForeignKey("shopdemo_carts.id", ondelete="CASCADE"), primary_key=True)
-    goods_id: Mapped[int] = mapped_column(
-        ForeignKey("shopdemo_goods.id", ondelete="CASCADE"), primary_key=True, index=True
-    )
+    goods_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
     quantity: Mapped[int] = mapped_column(Integer)
     added_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

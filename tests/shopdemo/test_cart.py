@@ -87,6 +87,7 @@ def test_put_show_and_remove(client: TestClient, tokens: Tokens, catalogue: Cata
         client.cookies.clear()
 
 
+@only_sqlite
 def test_everybody_has_a_cart_of_their_own(client: TestClient, tokens: Tokens, catalogue: Catalogue) -> None:
     tea, guest = catalogue["TEA-1"], another(client)
     bob, carol = buyer(tokens, "bob"), buyer(tokens, "carol")
@@ -185,6 +186,7 @@ def test_a_login_merges(app: FastAPI, client: TestClient, tokens: Tokens, catalo
     assert cart_in(tokens, put(client, tea, 1, cookie)) > cart_in(tokens, made)  # no id is used again
 
 
+@only_sqlite
 def test_whatever_comes_first_after_the_login_merges(
     app: FastAPI, client: TestClient, tokens: Tokens, catalogue: Catalogue
 ) -> None:
@@ -218,6 +220,21 @@ async def test_ten_requests_merge_once(
     expected = success(cart_answer((tea, 5), (coffee, 4)))
     assert [answer.json() for answer in answers] == [expected] * 10
     assert await count(app.state.database) == (1, 2)
+
+
+@pytest.mark.anyio
+async def test_of_several_users_with_one_cookie_one_gets_the_cart(
+    app: FastAPI, async_client: httpx.AsyncClient, tokens: Tokens, catalogue: Catalogue
+) -> None:
+    tea, coffee = catalogue["TEA-1"], catalogue["COF-1"]
+    users = [buyer(tokens, f"user {number}") for number in range(10)]
+    await asyncio.gather(*(async_client.put(CART, json=items((tea, 1)), headers=user) for user in users))
+    await async_client.put(CART, json=items((tea, 3), (coffee, 4)))
+    cookie = with_cookie(async_client.cookies[COOKIE])
+    async_client.cookies.clear()
+    answers = await asyncio.gather(*(async_client.get(CART, headers={**user, **cookie}) for user in users))
+    found = [[line["quantity"] for line in answer.json()["data"]["items"]] for answer in answers]
+    assert sorted(found) == [*[[1]] * 9, [4, 4]]
 
 
 def test_prices_and_stock_are_those_of_now(client: TestClient, admin: Headers, catalogue: Catalogue) -> None:
@@ -288,6 +305,9 @@ async def test_a_cart_gets_full(
     merged = await async_client.get(CART, headers=bob)
     in_it = {line["goods_id"] for line in changed.json()["data"]["items"]}
     assert {line["goods_id"] for line in merged.json()["data"]["items"]} == in_it | {107, 108}  # nothing gets lost
+    less = await async_client.put(f"{CART}/items/1", json={"quantity": 1}, headers=bob)
+    assert (less.status_code, len(less.json()["data"]["items"])) == (200, 102)
+    assert (await async_client.put(f"{CART}/items/106", json={"quantity": 1}, headers=bob)).status_code == 409
 
 
 async def count(database: Database) -> tuple[int, int]:

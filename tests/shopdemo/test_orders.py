@@ -71,6 +71,7 @@ def test_place_and_read(client: TestClient, customer: Headers, catalogue: Catalo
     assert place(client, customer, (tea, 2)).json()["data"]["id"] == 2
 
 
+@only_sqlite
 def test_nobody_orders_without_a_token(client: TestClient, catalogue: Catalogue) -> None:
     for headers in ({}, {"Authorization": "Bearer forged"}):
         answers = [
@@ -85,6 +86,7 @@ def test_nobody_orders_without_a_token(client: TestClient, catalogue: Catalogue)
             assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
+@only_sqlite
 def test_an_order_of_somebody_else_does_not_exist(
     app: FastAPI, client: TestClient, tokens: Tokens, admin: Headers, customer: Headers, catalogue: Catalogue
 ) -> None:

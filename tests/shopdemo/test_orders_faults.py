@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from api.shopdemo.schemas import Goods
 from extensions.database import Database, connect
@@ -37,6 +38,15 @@ async def database(settings: TestingSettings) -> AsyncIterator[Database]:
 @pytest.fixture
 def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
     return environment_of("shopdemo", database_url, APP_PICTURES_DIR=str(tmp_path / "pictures"))
+
+
+# So that a worker is inside a transaction nearly all the time, and is killed there.
+SLOW_ORDERS = (
+    """CREATE VIEW slow AS
+        WITH RECURSIVE step (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM step WHERE n < 20000) SELECT n FROM step""",
+    "CREATE TRIGGER slow_stock AFTER UPDATE OF stock ON shopdemo_goods BEGIN SELECT max(n) FROM slow; END",
+    "CREATE TRIGGER slow_line AFTER INSERT ON shopdemo_order_lines BEGIN SELECT max(n) FROM slow; END",
+)
 
 
 class Rush:
@@ -116,6 +126,9 @@ async def test_kill_9_of_the_only_worker(
     database: Database, environment: dict[str, str], tmp_path: Path, tokens: Tokens, catalogue: Catalogue
 ) -> None:
     rush, before = await rush_of(tokens, catalogue, database)
+    async with database.transaction() as connection:
+        for sql in SLOW_ORDERS:
+            await connection.execute(text(sql))
     with services(1, environment, tmp_path) as workers:
         await rush.order_all(workers, victim=workers[0])
         workers[0].popen.wait()

@@ -17,7 +17,7 @@ from api.shopdemo.orders.errors import IllegalTransition
 from api.shopdemo.orders.service import TRANSITIONS
 from api.shopdemo.schemas import Goods
 from extensions.database import Database
-from tests.support.databases import only_postgres
+from tests.support.databases import only_postgres, only_sqlite
 from tests.support.envelopes import failure, success
 from tests.support.shopping import (
     GOODS,
@@ -47,6 +47,7 @@ def refusal(old: str, new: str) -> dict[str, object]:
     return failure(IllegalTransition, text, {"status": old})
 
 
+@only_sqlite
 def test_from_the_cart_to_the_door(
     app: FastAPI, client: TestClient, admin: Headers, customer: Headers, catalogue: Catalogue
 ) -> None:

@@ -13,7 +13,7 @@ from api import create_app
 from api.shopdemo.schemas import Goods
 from extensions.database_readers import CHANGES_CHANNEL
 from settings.testing_config import TestingSettings
-from tests.support.databases import only_postgres
+from tests.support.databases import only_postgres, only_sqlite
 from tests.support.envelopes import failure
 from tests.support.processes import PATIENCE, wait_until
 from tests.support.shopping import GOODS, Headers, inside, pay, place, stock_of
@@ -24,6 +24,7 @@ Catalogue = dict[str, Goods]
 pytestmark = pytest.mark.parametrize("settings", [{"projects": ("shopdemo",)}], indirect=True)
 
 
+@only_sqlite
 def test_every_sale_makes_another_etag(
     app: FastAPI, client: TestClient, customer: Headers, catalogue: Catalogue
 ) -> None:

@@ -7,7 +7,6 @@ from itertools import count
 
 from sqlalchemy import ColumnElement, bindparam, case, delete, func, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.shopdemo.cart.holder import Holder
@@ -53,8 +52,15 @@ REMOVE = delete(CartItemRow).where(
     CartItemRow.cart_id.in_(CART_IDS.scalar_subquery()), CartItemRow.goods_id == bindparam("goods")
 )
 CLEAR = delete(CartItemRow).where(CartItemRow.cart_id.in_(CART_IDS.scalar_subquery()))
-COUNT = select(func.count()).where(CartItemRow.cart_id == bindparam("cart_id"))
+KNOWN_GOODS = select(GoodsRow.id).where(GoodsRow.id.in_(bindparam("wanted", expanding=True)))
+COUNT = (
+    select(func.count())
+    .select_from(CartItemRow)
+    .join(GoodsRow, GoodsRow.id == CartItemRow.goods_id)
+    .where(CartItemRow.cart_id == bindparam("cart_id"))
+)
 FORGOTTEN = delete(CartRow).where(CartRow.owner.is_(None), CartRow.updated_at < bindparam("oldest"))
+WITHOUT_GOODS = delete(CartItemRow).where(CartItemRow.goods_id.not_in(select(GoodsRow.id)))
 
 
 class CartStore:
@@ -94,6 +100,9 @@ class CartWriter:
         """Have so many of these goods in the cart; raises GoodsNotFound."""
         if not items:
             return
+        wanted = [item.goods_id for item in items]
+        if len((await self._connection.execute(KNOWN_GOODS, {"wanted": wanted})).all()) < len(wanted):
+            raise GoodsNotFound
         added_at = (utc_now() + number * MICROSECOND for number in count())  # as they were sent
         rows = [
             {"cart_id": cart_id, **item.model_dump(), "added_at": time}
@@ -102,10 +111,7 @@ class CartWriter:
         put = self._item.on_conflict_do_update(
             index_elements=["cart_id", "goods_id"], set_={"quantity": self._item.excluded.quantity}
         )
-        try:
-            await self._connection.execute(put, rows)
-        except IntegrityError as error:  # only the goods can be missing: the cart was opened here
-            raise GoodsNotFound from error
+        await self._connection.execute(put, rows)
 
     async def count(self, cart_id: int) -> int:
         """How many kinds of goods are in a cart."""
@@ -135,7 +141,8 @@ class CartWriter:
         await self._connection.execute(delete(CartRow).where(CartRow.id == guest_cart))
 
     async def forget(self, days: int) -> None:
-        """Delete the guests' carts that nobody changed for so many days."""
+        """Delete the guests' carts that nobody changed for so many days, and from all what is no longer there."""
+        await self._connection.execute(WITHOUT_GOODS)
         await self._connection.execute(FORGOTTEN, {"oldest": utc_now() - timedelta(days=days)})
 
 

@@ -47,12 +47,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["cart_id"], ["shopdemo_carts.id"], name="fk_shopdemo_cart_items_cart_id", ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(
-            ["goods_id"], ["shopdemo_goods.id"], name="fk_shopdemo_cart_items_goods_id", ondelete="CASCADE"
-        ),
         sa.CheckConstraint("quantity > 0", name="ck_shopdemo_cart_items_quantity"),
     )
-    op.create_index("ix_shopdemo_cart_items_goods_id", "shopdemo_cart_items", ["goods_id"])
     op.create_table(
         "shopdemo_orders",
         sa.Column("id", big, sa.Identity(), nullable=False),

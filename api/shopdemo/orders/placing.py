@@ -46,7 +46,7 @@ class Placed(NamedTuple):
 
 
 # The goods are locked in the order of their ids, or two orders could wait for each other; and the cart before what is
-# in it, as carts do. `taken` and `added` get their rows from `placed`, so nothing is taken for an order that is not there.
+# in it, as carts do. `taken` and `added` get their rows from `placed`: nothing is taken for an order that is not there.
 PLACE_IN_POSTGRES = """WITH found AS (
         SELECT goods.id, sku, name, price, stock, on_sale, quantity
         FROM unnest($1::bigint[], $2::integer[]) AS wanted (goods_id, quantity)
