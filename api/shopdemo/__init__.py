@@ -1,4 +1,4 @@
-"""A shop: a catalogue of goods with search, pictures, import and export; carts, orders and payments."""
+"""A shop: goods with search, pictures, import and export; carts, orders and payments."""
 
 from fastapi import APIRouter
 

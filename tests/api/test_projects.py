@@ -33,7 +33,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 def test_the_shop_is_found() -> None:
     assert "shopdemo" in project_names()
     (shop,) = find_projects(("shopdemo",))
-    assert shop.summary == "A shop: a catalogue of goods with search, pictures, import and export; carts, orders and payments."
+    assert shop.summary == "A shop: goods with search, pictures, import and export; carts, orders and payments."
     assert shop.migrations is not None
     assert shop.seed is not None
 
