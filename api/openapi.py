@@ -3,7 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+from utils.response_code import ErrorEnvelope
+
 Document = dict[str, Any]
+
+ERROR_MODEL = ErrorEnvelope.model_json_schema()
 
 REQUEST_ID = {
     "description": "The id of this request in the log: the one sent in X-Request-ID if it is sane, or a new one.",
@@ -18,6 +22,8 @@ def tidy_openapi(build: Callable[[], Document]) -> Document:
     """
     document = build()
     document["components"].setdefault("headers", {})["X-Request-ID"] = REQUEST_ID
+    schemas = document["components"].setdefault("schemas", {})
+    document["components"]["schemas"] = dict(sorted({**schemas, ErrorEnvelope.__name__: ERROR_MODEL}.items()))
     for path in document["paths"].values():
         for operation in path.values():
             for parameter in operation.get("parameters", ()):
