@@ -23,7 +23,7 @@ EXPIRED = "The access token has expired; get a new one."
 
 
 def signed(key: str = KEY, algorithm: str = ALGORITHM, without: str = "", **changes: Any) -> str:
-    claims = {"sub": "alice", "roles": ["admin"], "exp": datetime.now(UTC) + timedelta(minutes=5), **changes}
+    claims = {"sub": "alice", "roles": ["admin"], "exp": datetime.now(UTC) + timedelta(days=1), **changes}
     claims.pop(without, None)
     return jwt.encode(claims, key, algorithm)
 
@@ -45,7 +45,7 @@ TOKENS = {
     "another key": (signed("another key that is long enough too"), INVALID),
     "changed": (changed(signed()), INVALID),
     "expired": (signed(exp=datetime.now(UTC) - timedelta(minutes=1)), EXPIRED),
-    "not valid yet": (signed(nbf=datetime.now(UTC) + timedelta(minutes=5)), INVALID),
+    "not valid yet": (signed(nbf=datetime.now(UTC) + timedelta(days=1)), INVALID),
     "no algorithm": (unsigned({"alg": "none", "typ": "JWT"}), INVALID),
     "no algorithm, in capitals": (unsigned({"alg": "NONE"}), INVALID),
     "another algorithm": (signed(KEY * 2, "HS512"), INVALID),
@@ -105,7 +105,7 @@ def test_a_token_names_its_key() -> None:
 @pytest.mark.parametrize("name", ["unknown", "", "the id of the other", 1, None, ["a"], {"a": 1}])
 def test_a_key_that_is_named_must_be_the_one_that_signed(name: Any) -> None:
     tokens = Tokens(KEY, NEXT_KEY)
-    claims = {"sub": "alice", "roles": ["admin"], "exp": datetime.now(UTC) + timedelta(minutes=5)}
+    claims = {"sub": "alice", "roles": ["admin"], "exp": datetime.now(UTC) + timedelta(days=1)}
     kid = key_id(Tokens(NEXT_KEY).sign("alice", frozenset(), 5)) if name == "the id of the other" else name
     head, body = (
         base64.urlsafe_b64encode(json.dumps(part, default=lambda time: int(time.timestamp())).encode()).rstrip(b"=")
