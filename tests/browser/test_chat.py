@@ -275,7 +275,7 @@ def test_message_whose_confirmation_is_lost_is_not_sent_twice(visitor: Visitor, 
 
 def test_older_messages_are_loaded_when_looked_for(windows: Windows, room: str) -> None:
     one, two = windows("User1", "User2")
-    texts = [f"message {number}" for number in range(70)]
+    texts = [f"message {number:02}." for number in range(70)]  # the time comes right behind it
     one.evaluate(SAY_MANY, [f"{CHAT}ws/{room}/User1", texts])
     expect(messages(two)).to_have_text(texts)
     two.reload()
