@@ -83,10 +83,13 @@ def find_commands() -> list[click.Command]:
 
 
 @asynccontextmanager
-async def open_resources(state: State) -> AsyncIterator[None]:
-    """Open the union of what `state.projects` require, once each, as `state.<name>`; close it in reverse."""
+async def open_resources(state: State, *of_all: Resource) -> AsyncIterator[None]:
+    """Open what all need, and the union of what `state.projects` require, once each, as `state.<name>`.
+
+    It is closed in reverse.
+    """
     state.resources = {}
-    required = dict.fromkeys(resource for project in state.projects for resource in project.requires)
+    required = dict.fromkeys((*of_all, *(resource for project in state.projects for resource in project.requires)))
     async with AsyncExitStack() as stack:
         for resource in required:
             name = resource.__name__.removeprefix("open_")

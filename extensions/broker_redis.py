@@ -5,21 +5,16 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.maint_notifications import MaintNotificationsConfig
 
 from extensions.broker_protocol import OwnedByAnother, Tell, Visit, nothing_to_say
 from extensions.broker_scripts import BEAT, ENTER, LEAVE, REAP, REPLACE
+from extensions.redis_client import connect
 from extensions.redis_events import RETRY_SECONDS, RedisEvents, as_not_ready
 from utils.background import stop
 from utils.custom_exc import NotReady
 
-PREFIX = "myfastapi:"  # of all keys and channels; `?prefix=` of the URL replaces it
 BEAT_SECONDS = 1.0
 DEAD_SECONDS = 3.0  # without a beat a worker counts as dead, and its connections as gone
 COMMAND_SECONDS = 2.0  # how long Redis may take for one answer
@@ -33,15 +28,8 @@ class RedisBroker(RedisEvents):
     shared = True
 
     def __init__(self, url: str) -> None:
-        address, prefix, database = _split_prefix(url)
-        redis = Redis.from_url(
-            address,
-            socket_timeout=COMMAND_SECONDS,
-            socket_connect_timeout=COMMAND_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),  # only Redis Enterprise has them
-        )
-        super().__init__(redis, f"{prefix}{database}:")  # pub/sub knows no databases
+        redis, prefix = connect(url, COMMAND_SECONDS)
+        super().__init__(redis, prefix)
         self.gone: Tell = nothing_to_say
         self.came: Tell = nothing_to_say
         self._present: Counter[Visit] = Counter()
@@ -201,10 +189,3 @@ class _Moves:
         finally:
             self._allowed.set()
 
-
-def _split_prefix(url: str) -> tuple[str, str, str]:
-    """The address for the client, the prefix of our keys, and the number of the database."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
-    prefix = query.pop("prefix", PREFIX)
-    return urlunsplit(parts._replace(query=urlencode(query))), prefix, query.get("db") or parts.path.strip("/") or "0"

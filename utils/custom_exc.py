@@ -78,6 +78,13 @@ class MethodNotAllowed(ServiceError):
     message = "This address does not support that method; see the Allow header."
 
 
+class RequestTimeout(ServiceError):
+    """The request did not arrive completely in the time that one may take."""
+
+    status_code = code = 408
+    message = "The request took too long to arrive; send it again."
+
+
 class Conflict(ServiceError):
     """The request contradicts what is stored."""
 
@@ -134,6 +141,13 @@ class TooManyRequests(ServiceError):
     message = "Too many requests; wait as long as Retry-After says."
 
 
+class RateLimited(TooManyRequests):
+    """The quota of requests of this user or address is used up; `RateLimit-Policy` says what it is."""
+
+    code = 42901
+    headers = MappingProxyType({"Retry-After": "1"})
+
+
 class InternalError(ServiceError):
     """A crash; the log has the reason under the same request id."""
 
@@ -146,6 +160,14 @@ class NotReady(ServiceError):
     status_code = code = 503
     message = "The service is not ready; try again in a moment."
     headers = MappingProxyType({"Retry-After": "2"})
+
+
+class Overloaded(NotReady):
+    """There is more to do than can be done in time; `Retry-After` says when to come back, in seconds."""
+
+    code = 50301
+    message = "Too many requests are under way; try again in a moment."
+    headers = MappingProxyType({"Retry-After": "1"})
 
 
 def errors(*classes: type[ServiceError]) -> dict[int | str, dict[str, Any]]:

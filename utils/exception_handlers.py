@@ -25,6 +25,7 @@ from utils.custom_exc import (
     PreconditionFailed,
     PreconditionRequired,
     RangeNotSatisfiable,
+    RequestTimeout,
     ServiceError,
     TooManyRequests,
     UnsupportedMediaType,
@@ -35,11 +36,13 @@ from utils.response_code import resp_error
 _BY_STATUS: Mapping[int, type[ServiceError]] = {
     error.status_code: error
     for error in (
-        BadRequest, NotAuthenticated, PaymentRequired, Forbidden, NotFound, MethodNotAllowed, Conflict,
-        PreconditionFailed, ContentTooLarge, UnsupportedMediaType, RangeNotSatisfiable, ValidationFailed,
+        BadRequest, NotAuthenticated, PaymentRequired, Forbidden, NotFound, MethodNotAllowed, RequestTimeout,
+        Conflict, PreconditionFailed, ContentTooLarge, UnsupportedMediaType, RangeNotSatisfiable, ValidationFailed,
         PreconditionRequired, TooManyRequests, InternalError, NotReady,
     )
 }  # fmt: skip
+MAX_TOLD = 100  # errors in one answer: a body of 1 MiB can have 90,000, and the answer would be eight times as long
+LONGEST_KEY = 100  # characters of a client's own key in the place of an error
 _FRAMEWORK_PHRASES = ("Content Too Large",)  # the phrase of 413 is another one before Python 3.13
 
 
@@ -51,7 +54,7 @@ def register_exception_handlers(app: FastAPI) -> None:
 
 
 async def answer_service_error(_: Request, error: ServiceError) -> Response:
-    return _answer(error)
+    return answer_error(error)
 
 
 async def answer_http_exception(request: Request, error: HTTPException) -> Response:
@@ -59,15 +62,20 @@ async def answer_http_exception(request: Request, error: HTTPException) -> Respo
     headers = error.headers
     if error.status_code == MethodNotAllowed.status_code:
         headers = {"Allow": ", ".join(sorted(_allowed_methods(request)))}
-    return _answer(_from_status(error.status_code, str(error.detail), headers))
+    return answer_error(_from_status(error.status_code, str(error.detail), headers))
 
 
 async def answer_validation_error(_: Request, error: RequestValidationError) -> Response:
-    """List what does not fit where; never the rejected input, it can be a password."""
+    """List what does not fit where, up to a bound; never the rejected input, it can be a password."""
     found = [
-        {"loc": list(item["loc"]), "message": readable(item["msg"]), "type": item["type"]} for item in error.errors()
+        {"loc": [_shortened(part) for part in item["loc"]], "message": readable(item["msg"]), "type": item["type"]}
+        for item in error.errors()[:MAX_TOLD]
     ]
-    return _answer(ValidationFailed(data={"errors": found}))
+    return answer_error(ValidationFailed(data={"errors": found}))
+
+
+def _shortened(part: str | int) -> str | int:
+    return part if isinstance(part, int) or len(part) <= LONGEST_KEY else f"{part[:LONGEST_KEY]}…"
 
 
 def readable(message: str) -> str:
@@ -97,7 +105,9 @@ class FailureMiddleware:
             if message["type"] == "http.response.start":
                 started = True
                 if replaced := _is_plain_failure(message):
-                    await _answer(_from_status(message["status"], "", _kept_headers(message)))(scope, receive, send)
+                    await answer_error(_from_status(message["status"], "", _kept_headers(message)))(
+                        scope, receive, send
+                    )
             if not replaced:
                 await send(message)
 
@@ -107,7 +117,7 @@ class FailureMiddleware:
             if started:
                 raise  # the answer is on its way; the server can only cut the connection
             logger.exception("{} {} failed", scope["method"], scope["path"])
-            await _answer(InternalError())(scope, receive, send)
+            await answer_error(InternalError())(scope, receive, send)
 
 
 def _allowed_methods(request: Request) -> set[str]:
@@ -136,6 +146,7 @@ def _from_status(status: int, detail: str, headers: Mapping[str, str] | None) ->
     return error
 
 
-def _answer(error: ServiceError) -> Response:
+def answer_error(error: ServiceError) -> Response:
+    """The envelope of a failure."""
     headers = dict(error.headers)
     return resp_error(error.status_code, code=error.code, message=error.message, data=error.data, headers=headers)

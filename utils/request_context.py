@@ -3,10 +3,28 @@
 import os
 import re
 from contextvars import ContextVar
+from typing import NamedTuple
 
 NO_REQUEST = "-"
+INTERNAL = "internal"  # in the state of a request's scope: it comes from this process, on behalf of another request
+RECEIVED = "received"  # in the state of a request's scope: when the server had read its head, by `time.monotonic`
+
+
+class TraceIds(NamedTuple):
+    """Where a request is in its trace, in the lower-case hexadecimal of W3C Trace Context."""
+
+    trace_id: str
+    span_id: str
+    is_sampled: bool
+
+    @property
+    def header(self) -> bytes:
+        """The value of `traceresponse`."""
+        return f"00-{self.trace_id}-{self.span_id}-{self.is_sampled:02x}".encode("ascii")
+
 
 request_id: ContextVar[str] = ContextVar("request_id", default=NO_REQUEST)
+trace_ids: ContextVar[TraceIds | None] = ContextVar("trace_ids", default=None)
 
 _SANE = re.compile(rb"[A-Za-z0-9._-]{1,128}").fullmatch
 

@@ -20,6 +20,8 @@ from utils.custom_exc import (
     BadRequest,
     ContentTooLarge,
     InternalError,
+    Overloaded,
+    RateLimited,
     ServiceError,
     UnsupportedMediaType,
     ValidationFailed,
@@ -142,7 +144,7 @@ class EnvelopeRoute(APIRoute):
         return scope["type"] == "http" and scope["method"] == "HEAD" and "GET" in (self.methods or ())
 
     def _errors_of_any_route(self) -> list[type[ServiceError]]:
-        found: list[type[ServiceError]] = [InternalError]
+        found: list[type[ServiceError]] = [RateLimited, InternalError, Overloaded]
         if self.body_field:
             found += [BadRequest, ContentTooLarge, UnsupportedMediaType, ValidationFailed]
         elif _takes_input(self.dependant):
@@ -169,6 +171,18 @@ def mount_flat(app: FastAPI, router: APIRouter, *, max_body_size: int | None = N
             )
         else:
             raise TypeError(f"{context.path}: a sub-project has API routes and WebSocket routes only")
+
+
+def route_template(scope: Scope) -> str | None:
+    """The path of the route that answers this request, with its parameters' names; None when none does."""
+    if route := scope.get("route"):
+        template: str = route.path_format
+        return template
+    if "endpoint" not in scope:
+        return None
+    if mounted_at := scope.get("root_path", "").removeprefix(scope.get("app_root_path", scope.get("root_path", ""))):
+        return f"{mounted_at}/{{path}}"
+    return None if scope.get("path_params") else scope["path"]  # Starlette's own route does not say which it is
 
 
 def cached(endpoint: Endpoint) -> Endpoint:

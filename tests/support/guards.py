@@ -9,7 +9,9 @@ ROOT = Path(__file__).parents[2]
 OWN_DATA = ROOT / "var"
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-_PATH_EVENTS = frozenset({"os.mkdir", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree", "sqlite3.connect"})
+_PATH_EVENTS = frozenset({"os.truncate", "sqlite3.connect"})
+_FOLDER_EVENTS = frozenset({"os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree"})  # the last argument: of which folder
+_THIS_FOLDER = (-1, None)
 
 
 class TouchedOwnData(Exception):
@@ -33,6 +35,8 @@ def refuse_own_data(event: str, arguments: tuple[Any, ...]) -> None:
 def _changed_paths(event: str, arguments: tuple[Any, ...]) -> Iterable[Any]:
     if event in _PATH_EVENTS:
         return arguments[:1]
+    if event in _FOLDER_EVENTS:
+        return arguments[:1] if arguments[-1] in _THIS_FOLDER else ()
     if event == "os.rename":
         return arguments[:2]
     if event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITES:

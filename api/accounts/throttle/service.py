@@ -10,14 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Protocol
 
 from api.accounts.errors import TooManyAttempts
 from api.accounts.names import name_key
+from utils.addresses import subscriber_of
 from utils.fields import utc_now
-
-IPV6_SUBSCRIBER_BITS = 64  # what one subscriber gets; the rest of an address they choose themselves
 
 
 @dataclass(frozen=True)
@@ -80,22 +78,9 @@ class Throttle:
 
 def limits_of(name: str, address: str) -> Limits:
     """What counts an attempt on this name from this address."""
-    return {_key("name", name_key(name)): OF_A_NAME, _key("address", _network(address)): OF_AN_ADDRESS}
+    return {_key("name", name_key(name)): OF_A_NAME, _key("address", subscriber_of(address)): OF_AN_ADDRESS}
 
 
 def _key(kind: str, text: str) -> str:
     """A hash, because people type passwords where names belong, and what is no name is no text for a database."""
     return hashlib.sha256(f"{kind} {text}".encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _network(address: str) -> str:
-    """The part of an address that a client cannot choose."""
-    try:
-        ip = ip_address(address)
-    except ValueError:  # a Unix socket, or a test
-        return address
-    if not isinstance(ip, IPv6Address):
-        return str(ip)
-    if ip.ipv4_mapped:
-        return str(ip.ipv4_mapped)
-    return str(IPv6Network((ip.packed, IPV6_SUBSCRIBER_BITS), strict=False))

@@ -1,0 +1,26 @@
+"""What uvicorn is told, whoever starts it: `python main.py serve` or gunicorn."""
+
+from typing import Any
+
+from settings import Settings
+
+# Longer than a reverse proxy keeps an idle connection (nginx and most balancers: 60), so that it is never ours that is
+# closed at the moment the next request is sent on it.
+KEEP_ALIVE_SECONDS = 75
+
+
+def server_options(settings: Settings) -> dict[str, Any]:
+    """Arguments of `uvicorn.Config`; the log and the access lines are ours."""
+    return {
+        "http": "extensions.http_server:HttpProtocol",
+        "http": "extensions.http_server:HttpProtocol",
+        "ws": "extensions.websocket_server:FrameProtocol",
+        "ws_max_size": settings.max_body_bytes,
+        "ws_per_message_deflate": False,
+        "forwarded_allow_ips": settings.trusted_proxies,
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+        "timeout_graceful_shutdown": settings.grace_seconds,
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+    }

@@ -1,0 +1,276 @@
+"""The HTTP protocol on real sockets: what it bounds, and how it ends."""
+
+import asyncio
+import json
+import re
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from extensions import http_server
+from extensions.http_server import HttpProtocol
+from extensions.websocket_server import FrameProtocol
+from tests.support.envelopes import failure
+from tests.support.processes import LOOK_SECONDS
+from utils.custom_exc import BadRequest, NotReady, Overloaded, RequestTimeout
+from utils.overload import OverloadMiddleware
+
+pytestmark = pytest.mark.anyio
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+STATUS = re.compile(rb"HTTP/1.1 (\d{3})")
+
+
+async def echo_length(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the number of bytes of the body."""
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        size += len(message.get("body", b""))
+        more = message["more_body"]
+    body = str(size).encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class Client:
+    """A connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self._writer = reader, writer
+
+    def say(self, data: bytes) -> None:
+        self._writer.write(data)
+
+    async def answer(self) -> bytes:
+        """Head and body of one answer that has a Content-Length."""
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head)
+        return head + (await self.reader.readexactly(int(length[1])) if length else b"")
+
+    async def rest(self) -> bytes:
+        """All until the server closes."""
+        return await asyncio.wait_for(self.reader.read(), 10)
+
+    def leave(self) -> None:
+        self._writer.transport.abort()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110  # nobody tells
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+class Server:
+    """uvicorn in this loop."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        config = uvicorn.Config(
+            app, http=HttpProtocol, ws=FrameProtocol, lifespan="off", log_config=None, access_log=False
+        )
+        self.uvicorn = uvicorn.Server(config)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._task = asyncio.create_task(self.uvicorn.serve([self._listener]))
+        self._clients: list[Client] = []
+
+    async def connect(self) -> Client:
+        client = Client(*await asyncio.open_connection(*self._listener.getsockname()))
+        self._clients.append(client)
+        return client
+
+    @property
+    def connections(self) -> set[HttpProtocol]:
+        return self.uvicorn.server_state.connections  # type: ignore[return-value]
+
+    def stop(self) -> None:
+        self.uvicorn.should_exit = True
+
+    async def stopping(self) -> None:
+        """Wait until it told its connections."""
+        self.stop()
+        await until(lambda: all(connection._stopping for connection in self.connections))
+
+    async def end(self) -> None:
+        self.stop()
+        await self._task
+        for client in self._clients:
+            client.leave()
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp = echo_length) -> AsyncIterator[Server]:
+    server = Server(app)
+    await until(lambda: server.uvicorn.started)
+    try:
+        yield server
+    finally:
+        await server.end()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(http_server, "REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(http_server, "CHECK_SECONDS", 0.02)
+
+
+def statuses(answers: bytes) -> list[int]:
+    return [int(status) for status in STATUS.findall(answers)]
+
+
+def envelope(answer: bytes) -> object:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-type: application/json" in head
+    assert b"x-request-id: " in head
+    return json.loads(body)
+
+
+async def test_connections_are_kept_and_pipelined() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.say(GET)
+        assert statuses(await client.answer()) == [200]
+        client.say(GET + b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+        assert (await client.answer()).endswith(b"\r\n\r\n0")
+        assert (await client.answer()).endswith(b"\r\n\r\n3")
+
+
+async def test_what_is_no_http_is_refused_in_the_envelope() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.say(b"HELLO\r\n\r\n")
+        answer = await client.rest()
+    assert statuses(answer) == [400]
+    assert envelope(answer) == failure(BadRequest, "This is not a valid HTTP request.")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_head_that_does_not_end_is_refused() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.say(b"GET / HTTP/1.1\r\nHost: a\r\n")
+        answer = await client.rest()
+    assert statuses(answer) == [408]
+    assert envelope(answer) == failure(RequestTimeout)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_head_that_does_not_end_is_refused_on_a_kept_connection_too() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.say(GET)
+        await client.answer()
+        client.say(b"G")
+        assert statuses(await client.rest()) == [408]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_body_that_does_not_end_is_refused() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.say(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na")
+        answer = await client.rest()
+    assert envelope(answer) == failure(RequestTimeout)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_who_never_says_anything_is_let_go_without_an_answer() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        assert await client.rest() == b""
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_answer_may_take_its_time() -> None:
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.5)
+        await echo_length(scope, receive, send)
+
+    async with serving(slow) as server:
+        client = await server.connect()
+        client.say(GET)
+        assert statuses(await client.answer()) == [200]
+
+
+async def test_a_request_on_a_kept_connection_is_answered_while_the_server_stops() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.say(GET)
+        await client.answer()
+        await server.stopping()
+        client.say(GET)
+        answer = await client.rest()
+    assert statuses(answer) == [200]
+    assert b"connection: close" in answer
+
+
+async def test_what_is_under_way_is_answered_while_the_server_stops() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.say(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na")
+        await asyncio.sleep(0.05)
+        await server.stopping()
+        client.say(b"bc")
+        answer = await client.rest()
+    assert answer.endswith(b"\r\n\r\n3")
+    assert b"connection: close" in answer
+
+
+async def test_a_first_request_is_answered_while_the_server_stops() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        await until(lambda: bool(server.connections))
+        await server.stopping()
+        client.say(GET)
+        assert statuses(await client.rest()) == [200]
+
+
+async def test_an_idle_connection_does_not_hold_the_end_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "LINGER_SECONDS", 0.05)
+    async with serving() as server:
+        client = await server.connect()
+        client.say(GET)
+        await client.answer()
+        server.stop()
+        assert await client.rest() == b""
+
+
+async def test_no_socket_is_opened_while_the_server_stops() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.say(GET)
+        await client.answer()
+        await server.stopping()
+        client.say(UPGRADE)
+        answer = await client.rest()
+    assert envelope(answer) == failure(NotReady, "This worker stops; connect again.")
+    assert b"retry-after: 2" in answer
+
+
+async def test_who_waited_too_long_behind_another_is_refused() -> None:
+    async def busy(scope: Scope, receive: Receive, send: Send) -> None:
+        time.sleep(0.2)  # noqa: ASYNC251  # a processor that is busy is what this is about
+        await echo_length(scope, receive, send)
+
+    middleware = OverloadMiddleware(busy, max_under_way=100, max_wait=0.1, exempt=frozenset())
+    async with serving(middleware) as server:
+        clients = [await server.connect() for _ in range(3)]
+        await until(lambda: len(server.connections) == len(clients))
+        for client in clients:
+            client.say(GET)
+        answers = [await client.answer() for client in clients]
+    assert sorted(code for answer in answers for code in statuses(answer)) == [200, 503, 503]
+    refused = next(answer for answer in answers if b" 503 " in answer)
+    assert json.loads(refused.partition(b"\r\n\r\n")[2]) == failure(Overloaded)
