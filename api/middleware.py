@@ -1,15 +1,20 @@
 """What every request gets around it: its id, the security headers and one line in the access log."""
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Awaitable, Iterable, Sequence
 from time import perf_counter
+from typing import Any
 from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from extensions.logger import log_access
+from extensions.metrics import OTHER, traffic
+from extensions.tracing import current_trace, name_span
 from utils import log_text
-from utils.request_context import accept_request_id, request_id
+from utils.request_context import accept_request_id, request_id, trace_ids
+from utils.routing import route_template
 
 Header = tuple[bytes, bytes]
 
@@ -23,9 +28,12 @@ NORMAL, NO_CODE, ABNORMAL, CRASHED = 1000, 1005, 1006, 1011
 class RequestMiddleware:
     """The outermost layer; plain ASGI, because every request pays for it."""
 
-    def __init__(self, app: ASGIApp, headers: Sequence[Header] = (), *, access_log: bool = True) -> None:
+    def __init__(
+        self, app: ASGIApp, headers: Sequence[Header] = (), *, access_log: bool = True, tracing: bool = False
+    ) -> None:
         self._app = app
         self.access_log = access_log
+        self.tracing = tracing
         self._headers = tuple(headers)
         self._names = frozenset({b"x-request-id", *(name for name, _ in headers)})
 
@@ -38,6 +46,7 @@ class RequestMiddleware:
         exchange: HttpExchange | SocketExchange
         exchange = (HttpExchange if scope["type"] == "http" else SocketExchange)(self, scope, receive, send, id_)
         token = request_id.set(id_)
+        outer_trace = trace_ids.set(current_trace()) if self.tracing else None
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:
@@ -48,6 +57,8 @@ class RequestMiddleware:
             raise
         exchange.finish(exchange.crashed)  # unless it has answered
         request_id.reset(token)  # not after an exception: the server that logs it next shall know the id
+        if outer_trace:
+            trace_ids.reset(outer_trace)
 
     def complete(self, headers: Iterable[Header], id_: str) -> list[Header]:
         """The answer's headers and ours; an answer's own security header wins, its request id does not."""
@@ -57,11 +68,18 @@ class RequestMiddleware:
         if not self._names.isdisjoint(names):
             headers = [header for header in headers if header[0] != b"x-request-id"]
             ours = [header for header in ours if header[0] not in names]
-        return [*headers, *ours, (b"x-request-id", id_.encode("ascii"))]
+        return [*headers, *ours, *self.ids(id_)]
+
+    def ids(self, id_: str) -> list[Header]:
+        """By which the log and the traces know this request."""
+        ids = [(b"x-request-id", id_.encode("ascii"))]
+        if self.tracing and (trace := trace_ids.get()):
+            ids.append((b"traceresponse", trace.header))
+        return ids
 
 
 class Exchange:
-    """One request under way: what its access line will tell.
+    """One request under way: what its access line and the metrics will tell.
 
     `send` of both kinds is no coroutine itself: it passes on what the server's `send` returns and so adds no layer.
     """
@@ -79,15 +97,21 @@ class Exchange:
         self._finished = False
 
     def finish(self, status: int) -> None:
-        """Write the line, once; `status` is for a request that has no status of its own."""
+        """Count it and write the line, once; `status` is for a request that has no status of its own."""
         if not self._finished:
             self._finished = True
-            self._log(self._scope.get("method", "WS"), self._status or status)
+            status = self._status or status
+            seconds = perf_counter() - self._started
+            self._count(status, seconds)
+            self._log(self._scope.get("method", "WS"), status, seconds)
 
-    def _log(self, method: str, status: int) -> None:
+    @abstractmethod
+    def _count(self, status: int, seconds: float) -> None:
+        """Tell the metrics."""
+
+    def _log(self, method: str, status: int, seconds: float) -> None:
         if not self._middleware.access_log:
             return
-        seconds = perf_counter() - self._started
         size = 0 if method == "HEAD" else self._size
         log_access(method, _path(self._scope), status, seconds, size, _client(self._scope), self._id)
 
@@ -97,6 +121,17 @@ class Exchange:
 
 class HttpExchange(Exchange):
     """An HTTP request and its answer; the line is written when the last byte leaves, before background tasks."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        traffic.requests += 1
+
+    def _count(self, status: int, seconds: float) -> None:
+        traffic.requests -= 1
+        method, route = self._scope["method"], route_template(self._scope)
+        traffic.answered(method, route or OTHER, status, seconds)
+        if self._middleware.tracing and route and "endpoint" not in self._scope:  # a ready answer: FastAPI saw no route
+            name_span(method, route)
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -119,6 +154,14 @@ class HttpExchange(Exchange):
 class SocketExchange(Exchange):
     """A WebSocket: one line with status 101 when it opens and one with the close code when it ends."""
 
+    @property
+    def _is_open(self) -> bool:
+        return self.crashed == CRASHED
+
+    def _count(self, status: int, _: float) -> None:
+        traffic.sockets -= self._is_open
+        traffic.closed(route_template(self._scope) or OTHER, status)
+
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "websocket.disconnect":
@@ -132,10 +175,11 @@ class SocketExchange(Exchange):
             self._size += len(text.encode() if text is not None else message["bytes"])
         elif kind == "websocket.accept":
             self.cancelled, self.crashed = ABNORMAL, CRASHED
-            message = {**message, "headers": [*message.get("headers", ()), (b"x-request-id", self._id.encode("ascii"))]}
-            self._log("WS", 101)
+            message = {**message, "headers": [*message.get("headers", ()), *self._middleware.ids(self._id)]}
+            traffic.sockets += 1
+            self._log("WS", 101, perf_counter() - self._started)
         elif kind == "websocket.close":
-            self._status = self._status or (message.get("code", NORMAL) if self.crashed == CRASHED else 403)
+            self._status = self._status or (message.get("code", NORMAL) if self._is_open else 403)
         elif kind == "websocket.http.response.start":
             self._status = message["status"]
             message = self._with_headers(message)

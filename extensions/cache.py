@@ -9,6 +9,13 @@ from typing import Any
 from starlette.datastructures import State
 
 from extensions.database import Database
+from extensions.metrics import counter, gauge
+
+_hits = counter("read_cache_hits", "Answers and totals that were there already.")
+_misses = counter("read_cache_misses", "Answers and totals that had to be made.")
+_evictions = counter("read_cache_evictions", "What made room for newer answers and totals.")
+_kept = gauge("read_cache_entries", "Answers and totals that are kept.")
+_kept_bytes = gauge("read_cache_bytes", "Memory that they take, about.")
 
 
 class ReadCache:
@@ -38,11 +45,13 @@ class ReadCache:
         """What was put under `key` if the data is still the same, or None."""
         if key not in self._entries or self.version() is None or key not in self._entries:
             return None
+        _hits.inc()
         self._entries.move_to_end(key)
         return self._entries[key][0]
 
     def put(self, key: Hashable, value: Any, size: int, version: int | None) -> None:
         """Remember `value` of about `size` bytes, read when the data had `version`."""
+        _misses.inc()
         if version is None or version != self.version() or size > self._max_bytes // 8:
             return
         if key in self._entries:
@@ -51,6 +60,12 @@ class ReadCache:
         self._bytes += size
         while self._bytes > self._max_bytes:
             self._bytes -= self._entries.popitem(last=False)[1][1]
+            _evictions.inc()
+
+    def measure(self) -> None:
+        """Set the gauges of what is kept."""
+        _kept.set(len(self._entries))
+        _kept_bytes.set(self._bytes)
 
 
 @asynccontextmanager

@@ -1,8 +1,8 @@
 """How a log line looks: text for people or JSON for machines, one and the same for the terminal and the files.
 
 JSON lines are flat: `time` (RFC 3339, UTC), `level`, `message`, `request_id`, `logger`, `function`, `line`,
-`exception` when there is one, and whatever was bound to the record. Access lines have `method`, `path`,
-`status`, `ms`, `bytes`, `client` instead of `function` and `line`.
+`exception` when there is one, `trace_id` and `span_id` where requests are traced, and whatever was bound to the record.
+Access lines have `method`, `path`, `status`, `ms`, `bytes`, `client` instead of `function` and `line`.
 """
 
 import json
@@ -11,11 +11,13 @@ import traceback
 from typing import TYPE_CHECKING, Any, Protocol
 
 from utils import log_text
+from utils.request_context import TraceIds, trace_ids
 
 if TYPE_CHECKING:
     from loguru import Record
 
 FORMATTED = "formatted_line"  # where a record's `extra` carries the line to loguru's handlers
+TRACE = "trace_ids"  # and where the request is in its trace
 
 _COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[1;31m", "SUCCESS": "\x1b[32m"}
 
@@ -40,11 +42,13 @@ class TextFormat:
         id_ = log_text.escape(str(record["extra"]["request_id"]))
         stamp = log_text.local_stamp(record["time"].timestamp())
         message = log_text.escape(record["message"].strip())
-        return f"{stamp} | {level} | {id_} | {where} - {message}\n{log_text.indent(_exception_text(record))}"
+        traced = _trace_text(record["extra"].get(TRACE))
+        return f"{stamp} | {level} | {id_} | {where} - {message}{traced}\n{log_text.indent(_exception_text(record))}"
 
     def access(self, method: str, path: str, status: int, ms: float, size: int, client: str, id_: str) -> str:
         stamp = log_text.local_stamp(time.time())
-        return f"{stamp} | INFO     | {id_} | access - {method} {path} {status} {ms:.1f}ms {size}B {client}\n"
+        traced = _trace_text(trace_ids.get())
+        return f"{stamp} | INFO     | {id_} | access - {method} {path} {status} {ms:.1f}ms {size}B {client}{traced}\n"
 
     def _level(self, name: str) -> str:
         colour = self._colours.get(name)
@@ -70,18 +74,26 @@ class JsonFormat:
         if exception := _exception_text(record):
             line["exception"] = exception
         for name, value in record["extra"].items():
-            if name != FORMATTED:
+            if name == TRACE:
+                line |= {"trace_id": value.trace_id, "span_id": value.span_id}
+            elif name != FORMATTED:
                 line.setdefault(name, _masked_value(name, value))
         return f"{self._encode(line)}\n"
 
     def access(self, method: str, path: str, status: int, ms: float, size: int, client: str, id_: str) -> str:
         quote = self._encode
+        trace = trace_ids.get()
+        traced = f', "trace_id": "{trace.trace_id}", "span_id": "{trace.span_id}"' if trace else ""
         return (
             f'{{"time": "{log_text.utc_stamp(time.time())}", "level": "INFO", '
             f'"message": {quote(f"{method} {path} {status}")}, "request_id": "{id_}", "logger": "access", '
             f'"method": {quote(method)}, "path": {quote(path)}, "status": {status}, "ms": {ms:.1f}, '
-            f'"bytes": {size}, "client": {quote(client)}}}\n'
+            f'"bytes": {size}, "client": {quote(client)}{traced}}}\n'
         )
+
+
+def _trace_text(trace: TraceIds | None) -> str:
+    return f" trace_id={trace.trace_id} span_id={trace.span_id}" if trace else ""
 
 
 def _exception_text(record: "Record") -> str:

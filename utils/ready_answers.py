@@ -29,11 +29,12 @@ class Cache(Protocol):
 
 
 class Answer(NamedTuple):
-    """A whole answer of status 200."""
+    """A whole answer of status 200, and which route gave it."""
 
     headers: Headers
     etag: str
     body: bytes
+    route: Any = None
 
 
 class Revalidation:
@@ -104,6 +105,7 @@ async def answer_and_keep(cache: Cache, scope: Scope, receive: Receive, send: Se
     version = cache.version()
 
     def keep(answer: Answer) -> None:
+        answer = answer._replace(route=scope.get("route"))
         cache.put(key, answer, len(answer.body) + len(key[0]) + len(key[1]) + _ENTRY_OVERHEAD, version)
         finish()
 
@@ -129,6 +131,7 @@ class ReadyAnswersMiddleware:
         if scope["type"] == "http" and scope["method"] == "GET":
             cache: Cache | None = getattr(scope["app"].state, "cache", None)
             if cache is not None and (known := cache.get(cache_key(scope))):
+                scope["route"] = known.route
                 await send_answer(known, header(scope, b"if-none-match"), send)
                 return
         await self.app(scope, receive, send)
@@ -161,5 +164,5 @@ def _answer(headers: Headers, body: bytes) -> Answer:
     etag = _etag(headers)
     if etag is None:
         etag = f'"{blake2b(body, digest_size=9).hexdigest()}"'
-        headers = [*headers, (b"etag", etag.encode()), (b"cache-control", b"no-cache")]
-    return Answer(headers, etag, body)
+        headers = [*headers, (b"etag", etag.encode())]
+    return Answer([*headers, (b"cache-control", b"no-cache")], etag, body)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from fastapi.sse import ServerSentEvent
 
+from api.websocketdemo import metrics
 from api.websocketdemo.outlets import Batch
 
 
@@ -28,6 +29,7 @@ class EventStream:
             self._queue.append((batch.first_id + number if batch.first_id else 0, payload))
             self._waiting += len(payload)
         if self._waiting > self._max_waiting:
+            metrics.too_slow.inc()
             self.close()
         self._arrived.set()
 
@@ -35,6 +37,9 @@ class EventStream:
         self._closed = True
         self._arrived.set()
         self._taken.set()
+
+    def waiting(self) -> int:
+        return self._waiting
 
     async def drained(self) -> None:
         """Wait until all was taken; not before somebody reads: the answer begins behind what was missed."""

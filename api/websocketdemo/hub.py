@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pydantic_core import from_json, to_json
 from starlette.datastructures import State
 
+from api.websocketdemo import metrics
 from api.websocketdemo.adding import Said
 from api.websocketdemo.errors import (
     NameTaken,
@@ -70,6 +71,13 @@ class Hub:
 
     async def _trim(self) -> None:
         await self.rooms.trim(self.settings.chat_keep_messages, self.settings.chat_keep_days)
+
+    def measure(self) -> None:
+        """Set the gauges of the chat."""
+        listening = [room.outlets for room in self.rooms]
+        metrics.rooms.set(len(listening))
+        metrics.listeners.set(sum(map(len, listening)))
+        metrics.queue_bytes.set(sum(outlet.waiting() for outlets in listening for outlet in outlets))
 
     # -- coming and going ----------------------------------------------------------------------------------------------
 
@@ -195,7 +203,11 @@ class Hub:
         outcome = await stored
         if isinstance(outcome, ServiceError):
             raise outcome
-        return outcome, await self.broker.ask(ALL_WORKERS, to_json({"count": said.room}) + b"\n")
+        try:
+            reached = await self.broker.ask(ALL_WORKERS, to_json({"count": said.room}) + b"\n")
+        except NotReady:  # it is stored: whoever is told of a failure would send it twice
+            reached = Reached(self._count_here(said.room), 0)
+        return outcome, reached
 
     def _receive(self, event: bytes) -> int:
         """Take what another worker, or this one, says to all workers."""
@@ -205,13 +217,17 @@ class Hub:
             self._evict_here(told["evict"], told["owner"])
             return 0
         if "count" in told:
-            room = self.rooms.find(told["count"])
-            return len(room.outlets) if room else 0
+            return self._count_here(told["count"])
         reached = list(self._sessions_of(told["to"]))
         batch = Batch([payload])
         for session in reached:
             session.outlet.deliver(batch)
+        metrics.delivered.inc(len(reached))
         return len(reached)
+
+    def _count_here(self, room_name: str) -> int:
+        room = self.rooms.find(room_name)
+        return len(room.outlets) if room else 0
 
     def _tell_here(self, room_name: str, first_id: int, payloads: list[bytes]) -> None:
         if room := self.rooms.find(room_name):

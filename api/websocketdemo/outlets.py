@@ -7,6 +7,7 @@ from typing import Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from api.websocketdemo import metrics
 from extensions.websocket_server import EXTENSION, FrameWriter, text_frames
 
 TRY_AGAIN_LATER = 1013  # RFC 6455's registry: too slow, or not ready
@@ -32,6 +33,9 @@ class Outlet(Protocol):
     def close(self, code: int) -> None:
         """Close behind what was delivered."""
 
+    def waiting(self) -> int:
+        """How many bytes wait to be sent."""
+
     async def drained(self) -> None:
         """Wait until little waits to be sent."""
 
@@ -39,7 +43,7 @@ class Outlet(Protocol):
 class FrameOutlet:
     """On our own server: frames go to the connection's buffer as they are, whose size is the bound."""
 
-    __slots__ = ("_closed", "_is_closing", "_max_waiting", "_waiting", "_write", "_writer")
+    __slots__ = ("_closed", "_is_closing", "_max_waiting", "_write", "_writer", "waiting")
 
     def __init__(self, writer: FrameWriter, max_waiting: int) -> None:
         self._writer = writer
@@ -47,14 +51,15 @@ class FrameOutlet:
         self._closed = False
         # Bound once: this is where a chat's time goes.
         self._write = writer.transport.write
-        self._waiting = writer.transport.get_write_buffer_size
+        self.waiting = writer.transport.get_write_buffer_size
         self._is_closing = writer.transport.is_closing
 
     def deliver(self, batch: Batch) -> None:
         if self._closed or self._is_closing():
             return
         self._write(batch.framed)
-        if self._waiting() > self._max_waiting:
+        if self.waiting() > self._max_waiting:
+            metrics.too_slow.inc()
             self.close(TRY_AGAIN_LATER)
 
     def close(self, code: int) -> None:
@@ -79,12 +84,16 @@ class PlainOutlet:
     def deliver(self, batch: Batch) -> None:
         self._put(*batch.payloads)
         if self._waiting > self._max_waiting and not self._closing:
+            metrics.too_slow.inc()
             self._queue.clear()
             self.close(TRY_AGAIN_LATER)
 
     def close(self, code: int) -> None:
         self._put(code)
         self._closing = True
+
+    def waiting(self) -> int:
+        return self._waiting
 
     async def drained(self) -> None:
         while self._sender:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from api.websocketdemo.adding import Said
@@ -16,6 +16,7 @@ from api.websocketdemo.schemas import Push, Pushed
 from extensions.security import TOKEN_IF_ANY, User, require_role
 from utils.custom_exc import Forbidden, NotAuthenticated, NotReady, errors
 from utils.fields import MAX_ID, utc_now
+from utils.request_context import ON_STOP
 from utils.routing import EnvelopeRoute
 
 PUSH_ROLES = ("push", "admin")
@@ -28,11 +29,13 @@ Pusher = Annotated[User, Depends(require_role(*PUSH_ROLES))]
 async def open_stream(
     room: RoomName,
     hub: HubDep,
+    request: Request,
     last_event_id: Annotated[int | None, Header(ge=0, le=MAX_ID, description="As the browser sends it.")] = None,
     since: Annotated[int | None, Query(ge=0, le=MAX_ID, description="The same, for the first time.")] = None,
 ) -> AsyncIterator[EventStream]:
     """Opened before the answer begins, so that a failure still is one."""
     stream = EventStream(hub.settings.chat_outbound_bytes)
+    request.scope.setdefault("state", {})[ON_STOP] = stream.close
     async with hub.rooms.listen(room, stream, since if last_event_id is None else last_event_id):
         yield stream
 

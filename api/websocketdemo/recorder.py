@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from loguru import logger
 
+from api.websocketdemo import metrics
 from api.websocketdemo.adding import Said
 from api.websocketdemo.errors import NotStored
 from api.websocketdemo.frames import Message
@@ -85,6 +86,7 @@ class Recorder:
             logger.exception("{} messages could not be stored", len(batch))
             outcomes = [NotStored()] * len(batch)
         else:
+            metrics.stored.inc(len(batch))
             await self._publish([one.said.with_id(id_) for one, id_ in zip(batch, outcomes, strict=True)])
         for pending, outcome in zip(batch, outcomes, strict=True):
             pending.done(outcome)

@@ -26,6 +26,10 @@ class RoomKeeper:
         self._background = background
         self._rooms: dict[str, Room] = {}
 
+    def __iter__(self) -> Iterator[Room]:
+        """The rooms that are open, or just being opened."""
+        return iter(self._rooms.values())
+
     def find(self, name: str) -> Room | None:
         """The room if it is open here."""
         return self._rooms.get(name)

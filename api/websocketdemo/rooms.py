@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from api.websocketdemo import metrics
 from api.websocketdemo.outlets import Batch, Outlet
 
 RECENT = 50  # messages in memory of each room, so that who catches up can go live without a gap
@@ -97,6 +98,8 @@ class Room:
             self._to_tell = []
             for outlet in self.outlets:
                 outlet.deliver(batch)
+            if batch.first_id:
+                metrics.delivered.inc(len(batch.payloads) * len(self.outlets))
 
     def _notice(self, payloads: list[bytes]) -> None:
         own = self._own_joins.pop(payloads[0], None)

@@ -1,0 +1,10 @@
+"""What is counted in the chat."""
+
+from extensions.metrics import counter, gauge
+
+listeners = gauge("chat_listeners", "Who listens to a room: sockets, and event streams.")
+rooms = gauge("chat_rooms", "Rooms that are open.")
+queue_bytes = gauge("chat_queue_bytes", "What waits to be sent to clients.")
+stored = counter("chat_messages_stored", "Messages that were stored.")
+delivered = counter("chat_messages_delivered", "Messages handed to a listener, once for each.")
+too_slow = counter("chat_slow_clients_closed", "Clients that were closed because too much waited for them (1013).")

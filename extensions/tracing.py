@@ -1,0 +1,139 @@
+"""Traces: FastAPI's own telemetry, sent by OTLP to the collector that `APP_OTLP_ENDPOINT` names; off without one.
+
+The standard OTEL_… variables refine it: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER,
+OTEL_EXPORTER_OTLP_HEADERS, OTEL_BSP_… and the others of the SDK.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import httpx
+from fastapi.telemetry import TelemetryConfig
+from loguru import logger
+from opentelemetry import propagate, trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import SpanKind, StatusCode
+from starlette.datastructures import State
+
+from settings import Settings
+from utils.request_context import TraceIds
+
+SERVICE_NAME = "myfastapi"
+TRACE_HEADER = "traceresponse"  # W3C Trace Context, level 2
+TRACES_PATH = "/v1/traces"
+FLUSH_SECONDS = 3.0  # for what was not sent yet when the service stops
+
+
+def make_tracer_provider(settings: Settings, version: str) -> TracerProvider | None:
+    """What makes spans; None when nobody would take them."""
+    if not settings.otlp_endpoint:
+        return None
+    ours = Resource({"service.name": SERVICE_NAME, "service.version": version})
+    resource = Resource.create().merge(ours).merge(OTELResourceDetector().detect())
+    return TracerProvider(resource=resource, shutdown_on_exit=False)
+
+
+def telemetry(provider: TracerProvider | None) -> TelemetryConfig:
+    """What FastAPI records: a span for each request and socket. Metrics and logs have their own ways here."""
+    return {
+        "tracer_provider": provider,
+        "tracing": provider is not None,
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "auto_configure": False,
+    }
+
+
+def current_trace() -> TraceIds | None:
+    """Where the running code is in its trace."""
+    context = trace.get_current_span().get_span_context()
+    if not context.is_valid:
+        return None
+    return TraceIds(
+        trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id), context.trace_flags.sampled
+    )
+
+
+def name_span(method: str, route: str) -> None:
+    """Say which route the current span is about, as FastAPI does for what it routes itself."""
+    span = trace.get_current_span()
+    span.update_name(f"{method} {route}")
+    span.set_attribute("http.route", route)
+
+
+@asynccontextmanager
+async def open_tracing(state: State) -> AsyncIterator[None]:
+    """Send spans in the background for as long as the service runs, and at its end what is left."""
+    provider: TracerProvider | None = state.tracer_provider
+    if provider is None:
+        yield
+        return
+    exporter = Exporter(f"{state.settings.otlp_endpoint.rstrip('/')}{TRACES_PATH}")
+    processor = BatchSpanProcessor(exporter)
+    provider.add_span_processor(processor)
+    try:
+        yield
+    finally:
+        stopping = asyncio.create_task(asyncio.to_thread(processor.shutdown))
+        await asyncio.wait([stopping], timeout=FLUSH_SECONDS)
+        exporter.shutdown()  # ends what it is still trying
+        await stopping
+
+
+class Exporter(SpanExporter):
+    """OTLP over HTTP that says once that the collector is away and once that it is back, not every few seconds."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._exporter = OTLPSpanExporter(endpoint=url)
+        self._is_away = False
+        self._is_closed = False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send them, in the processor's thread; those that the collector does not take are dropped."""
+        result = self._exporter.export(spans)
+        is_away = result is not SpanExportResult.SUCCESS
+        if is_away and not self._is_away:
+            logger.warning("Spans are lost: {} does not take them", self._url)
+        elif self._is_away and not is_away:
+            logger.info("{} takes spans again", self._url)
+        self._is_away = is_away
+        return result
+
+    def shutdown(self) -> None:
+        """Stop; also what it is trying just now."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._exporter.shutdown()
+
+
+class TracedTransport(httpx.AsyncBaseTransport):
+    """Puts a span around each request that goes out, and tells the other side where it is in the trace."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, provider: TracerProvider) -> None:
+        self._transport = transport
+        self._tracer = provider.get_tracer(SERVICE_NAME)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send it on."""
+        attributes = {
+            "http.request.method": request.method,
+            "server.address": request.url.host,
+            "url.full": str(request.url.copy_with(username=None, password=None, query=None)),
+        }
+        with self._tracer.start_as_current_span(request.method, kind=SpanKind.CLIENT, attributes=attributes) as span:
+            propagate.inject(request.headers)
+            response = await self._transport.handle_async_request(request)
+            span.set_attribute("http.response.status_code", response.status_code)
+            if response.is_error:
+                span.set_status(StatusCode.ERROR)
+            return response
+
+    async def aclose(self) -> None:
+        """Close what it stands around."""
+        await self._transport.aclose()
