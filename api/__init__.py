@@ -10,29 +10,39 @@ from loguru import logger
 from starlette.datastructures import State
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from api import health, pages
+from api import health, metrics, pages
 from api.middleware import RequestMiddleware
 from api.openapi import tidy_openapi
-from api.projects import find_projects, open_resources
+from api.projects import Resource, find_projects, open_resources
+from api.rate_limit import RATE_LIMIT_HEADERS, RateLimitMiddleware, limits_rates
 from extensions.logger import close_logging
+from extensions.rate_counts import open_rate_counts
+from extensions.sampler import open_sampler
+from extensions.security import open_tokens
+from extensions.tracing import TRACE_HEADER, make_tracer_provider, open_tracing, telemetry
 from settings import Problem, Settings, SettingsError, get_settings
 from utils.custom_exc import NotReady
 from utils.exception_handlers import FailureMiddleware, register_exception_handlers
+from utils.overload import OverloadMiddleware
 from utils.ready_answers import ReadyAnswersMiddleware
 from utils.routing import mount_flat
+from utils.slashes import redirect_slashes
 
 VERSION = "0.1.0"
 TITLE = "myFastAPI"
 DESCRIPTION = "A layered REST and realtime service. Every JSON answer is `{code, message, data}`."
 
-EXPOSED_HEADERS = ("ETag", "Location", "Retry-After", "X-Request-ID", "Content-Disposition")
+ALWAYS_ANSWERED = frozenset({"/healthz", "/readyz", "/metrics"})  # whoever watches is never refused
+EXPOSED_HEADERS = ("ETag", "Location", "Retry-After", "X-Request-ID", "Content-Disposition", *RATE_LIMIT_HEADERS)
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),  # what may be kept says so itself
 )
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
@@ -41,31 +51,37 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the service; raises SettingsError or ProjectError when it cannot be built."""
     settings = settings or get_settings()
     projects = find_projects(settings.projects)
+    tracer_provider = make_tracer_provider(settings, VERSION)
     app = FastAPI(
         title=TITLE,
         version=VERSION,
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # Starlette's own makes the address from the Host header
         middleware=_middleware(settings),
         lifespan=_lifespan,
         generate_unique_id_function=_operation_id,
+        telemetry=telemetry(tracer_provider),
     )
     app.state.app = app  # what `extensions.http_client` calls by the name `self`
     app.state.settings = settings
     app.state.projects = projects
+    app.state.tracer_provider = tracer_provider
     register_exception_handlers(app)
     mount_flat(app, health.router)
+    mount_flat(app, metrics.router)
     pages.mount_pages(app, {project.name: project.summary for project in projects})
     for project in projects:
         mount_flat(app, project.router, max_body_size=settings.max_body_bytes)
-    app.openapi = partial(tidy_openapi, app.openapi)  # type: ignore[method-assign]
+    redirect_slashes(app.router)
+    app.openapi = partial(tidy_openapi, app.openapi, ALWAYS_ANSWERED)  # type: ignore[method-assign]
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with open_resources(app.state):
+    async with open_resources(app.state, *_resources(app.state.settings)):
         await _refuse_or_report_schema(app.state)
         try:
             yield
@@ -86,6 +102,11 @@ async def _refuse_or_report_schema(state: State) -> None:
         raise SettingsError([Problem("database", problem, "see `python main.py doctor`") for problem in problems])
 
 
+def _resources(settings: Settings) -> tuple[Resource, ...]:
+    """What is opened whatever the sub-projects require."""
+    return (open_tracing, open_sampler, *((open_tokens, open_rate_counts) if limits_rates(settings) else ()))
+
+
 def _operation_id(route: APIRoute) -> str:
     return route.name
 
@@ -93,17 +114,29 @@ def _operation_id(route: APIRoute) -> str:
 def _middleware(settings: Settings) -> list[Middleware]:
     """From the outside in; CORS and the request id stand outside of the answers to failures."""
     headers = (*SECURITY_HEADERS, HSTS) if settings.env == "production" else SECURITY_HEADERS
+    tracing = bool(settings.otlp_endpoint)
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_credentials=settings.cors_credentials,
         allow_methods=["*"],
         allow_headers=["*"],
-        expose_headers=EXPOSED_HEADERS,
+        expose_headers=(*EXPOSED_HEADERS, TRACE_HEADER) if tracing else EXPOSED_HEADERS,
     )
+    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts, www_redirect=False)
+    overload = Middleware(
+        OverloadMiddleware,
+        max_under_way=settings.max_under_way,
+        max_wait=settings.max_wait_seconds,
+        exempt=ALWAYS_ANSWERED,
+    )
+    rate_limit = Middleware(RateLimitMiddleware, settings=settings, exempt=ALWAYS_ANSWERED)
     return [
-        Middleware(RequestMiddleware, headers=headers, access_log=settings.access_log),
+        Middleware(RequestMiddleware, headers=headers, access_log=settings.access_log, tracing=tracing),
         *([cors] if settings.cors_origins else []),
+        overload,
+        *([rate_limit] if limits_rates(settings) else []),
         Middleware(FailureMiddleware),
+        *([hosts] if settings.allowed_hosts else []),
         Middleware(ReadyAnswersMiddleware),
     ]

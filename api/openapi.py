@@ -3,35 +3,48 @@
 from collections.abc import Callable
 from typing import Any
 
+from utils.custom_exc import Overloaded, RateLimited, errors, merge_errors
 from utils.response_code import ErrorEnvelope
 
 Document = dict[str, Any]
 
 ERROR_MODEL = ErrorEnvelope.model_json_schema()
 
-REQUEST_ID = {
-    "description": "The id of this request in the log: the one sent in X-Request-ID if it is sane, or a new one.",
-    "schema": {"type": "string"},
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    str(status): response for status, response in errors(RateLimited, Overloaded).items()
+}
+
+HEADERS = {
+    "X-Request-ID": "The id of this request in the log: the one sent in X-Request-ID if it is sane, or a new one.",
+    "RateLimit": "Where quotas are set: what is left (r), and seconds until all of it is there again (t).",
+    "RateLimit-Policy": "Where quotas are set: the quota of this user or address (q) in a window of seconds (w).",
 }
 
 
-def tidy_openapi(build: Callable[[], Document]) -> Document:
+def tidy_openapi(build: Callable[[], Document], never_refused: frozenset[str]) -> Document:
     """Build the document (FastAPI does it once and keeps it) and tidy it.
 
-    A parameter is never null, examples are whole, and every answer has an X-Request-ID.
+    A parameter is never null, examples are whole, and what the layers around all routes answer and add is there: at
+    the paths in `never_refused` nothing but X-Request-ID.
     """
     document = build()
-    document["components"].setdefault("headers", {})["X-Request-ID"] = REQUEST_ID
+    headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in HEADERS.items()}
+    document["components"].setdefault("headers", {}).update(headers)
     schemas = document["components"].setdefault("schemas", {})
     document["components"]["schemas"] = dict(sorted({**schemas, ErrorEnvelope.__name__: ERROR_MODEL}.items()))
-    for path in document["paths"].values():
-        for operation in path.values():
+    for path, operations in document["paths"].items():
+        is_refused = path not in never_refused
+        added = HEADERS if is_refused else ("X-Request-ID",)
+        for operation in operations.values():
+            if is_refused:
+                operation["responses"] = dict(sorted(merge_errors(operation["responses"], REFUSALS).items()))
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _without_null(parameter["schema"])
             for status, response in operation["responses"].items():
                 _correct_content(status, response.get("content", {}))
                 _complete_examples(response)
-                response.setdefault("headers", {})["X-Request-ID"] = {"$ref": "#/components/headers/X-Request-ID"}
+                for name in added:
+                    response.setdefault("headers", {})[name] = {"$ref": f"#/components/headers/{name}"}
     return document
 
 

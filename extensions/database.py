@@ -6,10 +6,12 @@ driver directly (`write_sqlite`, `write_postgres`).
 """
 
 import asyncio
+import math
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
+from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Executable, event
@@ -19,15 +21,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from starlette.datastructures import State
 
 from extensions.database_failures import unreachable
+from extensions.database_pools import PoolUsage, show_pools
 from extensions.database_queries import CompiledQuery
 from extensions.database_readers import PostgresReader, SqliteReader
 from extensions.database_writers import SqliteWriter, Work
+from extensions.postgres_engine import postgres_engine
 from extensions.postgres_pool import CLOSE_TIMEOUT_SECONDS, PostgresPool
+from extensions.waiting_line import WaitingLine
 from settings import Settings
 from utils.custom_exc import NotReady
 
-SQLITE_BUSY_SECONDS = 10.0
-POOL_TIMEOUT_SECONDS = 10.0
+SQLITE_BUSY_SECONDS = 5.0
+POOL_TIMEOUT_SECONDS = 5.0
+TRANSACTION_SECONDS = 15.0  # with PostgreSQL, from the wait for a connection to the commit
 # Statements that write all the time are made so that one plan fits all values: planning each anew would take longer
 # than running it. Reads are planned with their values.
 ONE_PLAN = {"plan_cache_mode": "force_generic_plan"}
@@ -51,16 +57,27 @@ class Reader(Protocol):
     def changed(self) -> None:
         """Know of a commit of our own at once, before anybody tells us."""
 
+    def usage(self) -> PoolUsage: ...
+
     async def close(self) -> None: ...
 
 
 class Database:
     """What stores ask: `fetch_one`, `fetch_all`, `transaction`."""
 
-    def __init__(self, engine: AsyncEngine, reader: Reader, writer: SqliteWriter | PostgresPool) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        reader: Reader,
+        writer: SqliteWriter | PostgresPool,
+        line: WaitingLine,
+        transaction_seconds: float | None = None,
+    ) -> None:
         self.engine = engine
+        self._transaction_seconds = transaction_seconds  # None: what waits is bounded already, as on SQLite
         self._reader = reader
         self._writer = writer
+        self._line = line  # of transactions
         self._compiled = lru_cache(maxsize=512)(self._compile)
 
     @property
@@ -86,12 +103,16 @@ class Database:
         """
         of_block: OSError | None = None
         try:
-            async with self.engine.begin() as connection:
-                try:
-                    yield connection
-                except OSError as error:  # a driver's come wrapped: this one has nothing to do with the database
-                    of_block = error
-                    raise
+            with self._line:
+                async with asyncio.timeout(self._transaction_seconds), self.engine.begin() as connection:
+                    started = perf_counter()
+                    try:
+                        yield connection
+                    except OSError as error:  # a driver's come wrapped: this one has nothing to do with the database
+                        of_block = error
+                        raise
+                    finally:
+                        self._line.took(perf_counter() - started)
         except Exception as error:
             if error is not of_block and (isinstance(error, PoolTimeout) or unreachable(error)):
                 raise NotReady from error
@@ -132,6 +153,11 @@ class Database:
         """Raise NotReady when the database does not answer."""
         await self._reader.check()
 
+    def measure(self) -> None:
+        """Set the gauges of its pools."""
+        transactions = PoolUsage.of_engine(self.engine.pool, self._line.wanted)
+        show_pools({"reads": self._reader.usage(), "writes": self._writer.usage(), "transactions": transactions})
+
     async def close(self) -> None:
         """Close every connection."""
         await self._reader.close()
@@ -153,23 +179,28 @@ async def open_database(state: State) -> AsyncIterator[Database]:
         await database.close()
 
 
-async def connect(settings: Settings) -> Database:
-    """Connect to `settings.database_url`; the caller closes it."""
+async def connect(settings: Settings, *, patient: bool = False) -> Database:
+    """Connect to `settings.database_url`; the caller closes it.
+
+    Who is `patient` lets transactions on PostgreSQL take as long as they like: migrations do.
+    """
     url = make_url(settings.database_url)
+    max_wait = math.inf if patient else settings.max_wait_seconds
     if url.get_backend_name() == "sqlite":
-        reader = SqliteReader(url)
-        return Database(_sqlite_engine(url, reader), reader, SqliteWriter(url, SQLITE_BUSY_SECONDS, reader.check_file))
+        reader = SqliteReader(url, max_wait)
+        writer = SqliteWriter(url, SQLITE_BUSY_SECONDS, max_wait, reader.check_file)
+        return Database(_sqlite_engine(url, reader), reader, writer, WaitingLine(1, max_wait))
     tls = url.query.get("ssl") or url.query.get("sslmode")  # None: what PGSSLMODE says
     url = url.set(query={})  # the driver below SQLAlchemy and the driver itself spell it differently
-    engine = create_async_engine(
-        url,
-        pool_size=settings.database_pool_size,
-        pool_timeout=POOL_TIMEOUT_SECONDS,
-        connect_args={"ssl": tls},
-    )
     size = settings.database_pool_size
-    writer = await PostgresPool.open(url, tls, size, ONE_PLAN)
-    return Database(engine, await PostgresReader.open(url, tls, size), writer)
+    engine = postgres_engine(url, tls, size, patient=patient)
+    return Database(
+        engine,
+        await PostgresReader.open(url, tls, size, max_wait),
+        await PostgresPool.open(url, tls, size, max_wait, ONE_PLAN),
+        WaitingLine(PoolUsage.of_engine(engine.pool, 0).maximum, max_wait),
+        None if patient else TRANSACTION_SECONDS,
+    )
 
 
 def _sqlite_engine(url: URL, reader: SqliteReader) -> AsyncEngine:

@@ -8,11 +8,14 @@ from sqlalchemy.exc import DBAPIError
 
 def unreachable(error: BaseException) -> bool:
     """Whether the database is away or busy, so that the same request may succeed later."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    cause = getattr(cause, "__cause__", None) or cause
-    if isinstance(cause, sqlite3.OperationalError):
-        return cause.sqlite_errorcode & 0xFF in _SQLITE_AWAY
-    return isinstance(cause, _POSTGRES_AWAY) and not isinstance(cause, ValueError)  # a value that does not fit
+    found = error.orig if isinstance(error, DBAPIError) else error
+    return _is_away(found) or _is_away(getattr(found, "__cause__", None))  # SQLAlchemy's own is caused by the driver's
+
+
+def _is_away(error: BaseException | None) -> bool:
+    if isinstance(error, sqlite3.OperationalError):
+        return error.sqlite_errorcode & 0xFF in _SQLITE_AWAY
+    return isinstance(error, _POSTGRES_AWAY) and not isinstance(error, ValueError)  # a value that does not fit
 
 
 _SQLITE_AWAY = frozenset({
@@ -22,18 +25,17 @@ _SQLITE_AWAY = frozenset({
 _POSTGRES_AWAY = (
     OSError,  # also TimeoutError
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.DiskFullError,
+    asyncpg.OperatorInterventionError,  # starting, stopping, or a statement took longer than it may
+    asyncpg.InsufficientResourcesError,  # connections, disk, memory
+    asyncpg.PostgresSystemError,  # its disk fails
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # a connection that ended while it was made ready
-    # answers to a connection attempt: no such database, closed for now, not for this user
+    asyncpg.ObjectNotInPrerequisiteStateError,  # a lock that was not to be had, or the database is closed for now
+    # answers to a connection attempt: no such database, not for this user
     asyncpg.InvalidCatalogNameError,
-    asyncpg.ObjectNotInPrerequisiteStateError,
     asyncpg.InvalidAuthorizationSpecificationError,
 )

@@ -15,7 +15,10 @@ from loguru import logger
 from sqlalchemy.engine import URL
 
 from extensions.database_failures import unreachable
+from extensions.database_pools import PoolUsage
+from extensions.disk import check_folder
 from extensions.postgres_pool import ACQUIRE_TIMEOUT_SECONDS, PostgresPool, dsn_of
+from extensions.waiting_line import WaitingLine
 from utils.custom_exc import NotReady
 
 SQLITE_READERS = 4
@@ -28,6 +31,8 @@ SQLITE_PAGE_CACHE_KIB = 16 * 1024
 CHANGES_CHANNEL = "data_changed"
 FILE_REPLACED = "The database file was replaced by another one; restart the service."
 TRANSACTIONS = "SELECT pg_current_snapshot()::text"  # another one as soon as anything was written and committed
+READ_ONLY = "SELECT current_setting('transaction_read_only')"  # also on a server that only follows another one
+NO_CHANGES = "PostgreSQL takes no changes: it is read-only, or follows another server."
 RELISTEN_SECONDS = 1.0
 HEARTBEAT_SECONDS = 1.0  # how often the listener asks whether its connection still lives
 HEARTBEAT_TIMEOUT_SECONDS = 2.0
@@ -41,7 +46,7 @@ class SqliteReader:
     where statements with the same text go at once for a while. Threads have a read-only connection each.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, max_wait: float) -> None:
         path = Path(url.database or "").absolute()
         path.parent.mkdir(parents=True, exist_ok=True)
         sqlite3.connect(path).close()  # a read-only connection cannot create the file
@@ -50,6 +55,7 @@ class SqliteReader:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._threads = ThreadPoolExecutor(SQLITE_READERS, "sqlite-reader")
+        self._line = WaitingLine(SQLITE_READERS, max_wait)
         self._watcher = self._open()
         self._short = self._open(busy_seconds=0.0)
         self._short.set_progress_handler(lambda: perf_counter() > self._deadline, STEPS_BETWEEN_LOOKS)
@@ -61,7 +67,8 @@ class SqliteReader:
         try:
             if self._long.get(sql, 0.0) < perf_counter() and (rows := self._fetch_short(sql, arguments)) is not None:
                 return rows
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, sql, arguments)
+            with self._line:
+                return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, sql, arguments)
         except sqlite3.OperationalError as error:
             if unreachable(error):
                 raise NotReady from error
@@ -83,8 +90,9 @@ class SqliteReader:
         return None
 
     async def check(self) -> None:
-        """Raise NotReady when the file cannot be read or was taken from under us: writes to it would be lost."""
+        """Raise NotReady when the file cannot be read or written, or was taken from under us."""
         self.check_file()
+        await check_folder(self._path.parent)
         await self.fetch("SELECT 1", ())
 
     def check_file(self) -> None:
@@ -104,6 +112,10 @@ class SqliteReader:
     def changed(self) -> None:
         """SQLite's counter is right at once."""
 
+    def usage(self) -> PoolUsage:
+        """How busy the threads are."""
+        return PoolUsage.of_threads(SQLITE_READERS, self._line.wanted)
+
     async def close(self) -> None:
         """End the threads and close their connections."""
         await asyncio.to_thread(self._threads.shutdown)
@@ -121,7 +133,11 @@ class SqliteReader:
     def _run(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Any]:
         if not hasattr(self._local, "connection"):
             self._local.connection = self._open()
-        rows: Sequence[Any] = self._local.connection.execute(sql, arguments).fetchall()
+        started = perf_counter()
+        try:
+            rows: Sequence[Any] = self._local.connection.execute(sql, arguments).fetchall()
+        finally:
+            self._line.took(perf_counter() - started)
         return rows
 
 
@@ -133,20 +149,23 @@ class PostgresReader:
         self._pool = pool
         self._changes = 0
         self._listening = False
+        self._is_away = False
         self._listener = asyncio.create_task(self._listen(), name="database-changes")
 
     @classmethod
-    async def open(cls, url: URL, tls: Any, size: int) -> Self:
+    async def open(cls, url: URL, tls: Any, size: int, max_wait: float) -> Self:
         """Connect, encrypted as `tls` says; a server that is down now is waited for by later reads, not here."""
-        return cls(dsn_of(url), tls, await PostgresPool.open(url, tls, size))
+        return cls(dsn_of(url), tls, await PostgresPool.open(url, tls, size, max_wait))
 
     async def fetch(self, sql: str, arguments: tuple[Any, ...]) -> Sequence[Any]:
         """Run one read on any connection."""
         return await self._pool.fetch(sql, arguments)
 
     async def check(self) -> None:
-        """Raise NotReady when the server does not answer soon."""
-        await self._pool.fetch("SELECT 1", (), CHECK_TIMEOUT_SECONDS, CHECK_TIMEOUT_SECONDS)
+        """Raise NotReady when the server does not answer soon, or takes no changes."""
+        ((read_only,),) = await self._pool.ask(READ_ONLY, (), CHECK_TIMEOUT_SECONDS, CHECK_TIMEOUT_SECONDS)
+        if read_only == "on":
+            raise NotReady(NO_CHANGES)
 
     def version(self) -> int | None:
         """How often PostgreSQL told us of a change; None while nobody would tell us."""
@@ -155,6 +174,10 @@ class PostgresReader:
     def changed(self) -> None:
         """Count a commit of our own now: whoever wrote must not read what was there before."""
         self._changes += 1
+
+    def usage(self) -> PoolUsage:
+        """How busy the pool is."""
+        return self._pool.usage()
 
     async def close(self) -> None:
         """Stop listening and close every connection."""
@@ -168,8 +191,16 @@ class PostgresReader:
             try:
                 await self._listen_once()
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                logger.warning("Not told of database changes, so nothing is cached: {}", error)
+                self._report(str(error) or type(error).__name__)
             await asyncio.sleep(RELISTEN_SECONDS)
+
+    def _report(self, reason: str | None) -> None:
+        """Write a line when the database goes and one when it comes back, however often it is tried."""
+        if reason and not self._is_away:
+            logger.warning("The database is away, and until it is back nothing is cached: {}", reason)
+        elif self._is_away and not reason:
+            logger.info("The database is back.")
+        self._is_away = bool(reason)
 
     async def _listen_once(self) -> None:
         connection = await asyncpg.connect(
@@ -181,6 +212,7 @@ class PostgresReader:
             await connection.add_listener(CHANGES_CHANNEL, self._on_change)
             self._changes += 1  # whatever was cached before may be old
             self._listening = True
+            self._report(None)
             seen = None
             while True:
                 # A connection can be dead without anybody telling us; and what sells much does not tell of each piece.

@@ -14,6 +14,9 @@ from typing import TypeVar
 
 from sqlalchemy.engine import URL
 
+from extensions.database_pools import PoolUsage
+from extensions.waiting_line import WaitingLine
+
 T = TypeVar("T")
 
 Work = Callable[[sqlite3.Connection], T]
@@ -27,11 +30,12 @@ CHECKPOINT_EVERY = 500  # short transactions; SQLite would do it inside one of t
 class SqliteWriter:
     """Short transactions run on the event loop unless somebody has the lock or the disk is slow; others in a thread."""
 
-    def __init__(self, url: URL, busy_seconds: float, check_file: Callable[[], None]) -> None:
+    def __init__(self, url: URL, busy_seconds: float, max_wait: float, check_file: Callable[[], None]) -> None:
         self._path = Path(url.database or "").absolute()
         self._busy_seconds = busy_seconds
         self._check_file = check_file
         self._thread = ThreadPoolExecutor(1, "sqlite-writer")
+        self._line = WaitingLine(1, max_wait)
         self._here: sqlite3.Connection | None = None
         self._there: sqlite3.Connection | None = None
         self._average = 0.0
@@ -46,7 +50,14 @@ class SqliteWriter:
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                     raise  # a lock a thread may wait for, the event loop may not
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run_there, work)
+        with self._line:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._run_there, work, perf_counter() + self._busy_seconds
+            )
+
+    def usage(self) -> PoolUsage:
+        """How busy the thread is."""
+        return PoolUsage.of_threads(1, self._line.wanted)
 
     async def close(self) -> None:
         """End the thread and close the connections."""
@@ -75,8 +86,16 @@ class SqliteWriter:
             self._average = 0.0
             self._slow_until = ended + SLOW_FOR_SECONDS
 
-    def _run_there(self, work: Work[T]) -> T:
-        return self._transact(self._open_there(), work)
+    def _run_there(self, work: Work[T], patience_ends: float) -> T:
+        """Wait for a lock, but not for longer than all who wait: they do it one after the other."""
+        connection = self._open_there()
+        milliseconds = max(0, round((patience_ends - perf_counter()) * 1000))
+        connection.execute(f"PRAGMA busy_timeout={milliseconds}")
+        started = perf_counter()
+        try:
+            return self._transact(connection, work)
+        finally:
+            self._line.took(perf_counter() - started)
 
     def _checkpoint(self) -> None:
         self._open_there().execute("PRAGMA wal_checkpoint(PASSIVE)")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -21,6 +21,7 @@ DATABASE_DRIVERS = ("sqlite+aiosqlite", "postgresql+asyncpg")
 BROKER_SCHEMES = ("memory", "redis", "rediss")
 PAYMENT_PURPOSE = b"payment gateway"  # so that what follows from the secret key is good for this only
 URL_PATTERN = r"^https?://[^/\s]+"
+HOST_PATTERN = r"^(\*\.)?([^*:/\s]+|\[[0-9A-Fa-f:.]+\])$"  # without a port
 TLS_OPTIONS = frozenset({"ssl", "sslmode"})
 TLS_MODES = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
 
@@ -28,6 +29,7 @@ MEND_SECRET = 'set it to the output of: python -c "import secrets; print(secrets
 MEND_DATABASE = "set it to postgresql+asyncpg://user:password@host/name, or to sqlite+aiosqlite:////absolute/path.db"
 
 Names = Annotated[tuple[str, ...], NoDecode]
+HostNames = Annotated[tuple[Annotated[str, Field(pattern=HOST_PATTERN)], ...], NoDecode]
 SecretNames = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
@@ -90,13 +92,33 @@ class Settings(BaseSettings):
     log_json: bool = False
     log_dir: Path | None = Field(VAR / "logs", description="Folder of the dated error files; empty means none.")
     access_log: bool = True
+    otlp_endpoint: str = Field(
+        "",
+        description="A collector that takes traces by OTLP over HTTP, such as http://127.0.0.1:4318; empty: no traces.",
+    )
 
     cors_origins: Names = Field((), description="Origins of browsers that may call, separated by commas, or *.")
     cors_credentials: bool = False
+    allowed_hosts: HostNames = Field(
+        (), description="Host headers that are answered, *.example.com among them; others get 400. Empty means any."
+    )
 
     max_body_bytes: int = Field(MEBIBYTE, ge=1024)
     max_picture_pixels: int = Field(40_000_000, ge=1, description="Width × height of an uploaded picture.")
     pictures_dir: Path = VAR / "pictures"
+
+    rate_per_user: int = Field(
+        0, ge=0, le=1_000_000, description="Requests that a user may send in a minute; 0 means any number."
+    )
+    rate_per_address: int = Field(
+        0, ge=0, le=1_000_000, description="Requests without a token that an address may send in a minute; 0: any."
+    )
+    max_under_way: int = Field(
+        1000, ge=1, description="Requests of one worker under way at a time; more are answered with 503."
+    )
+    max_wait_seconds: float = Field(
+        1.0, gt=0, le=60, description="A request that would wait for its turn for longer is answered with 503."
+    )
 
     cart_days: int = Field(30, ge=1, le=366, description="For so long a guest's cart is kept after its last change.")
     order_minutes: int = Field(30, ge=1, le=60 * 24 * 30, description="For so long an order waits for its payment.")
@@ -124,7 +146,7 @@ class Settings(BaseSettings):
     chat_keep_messages: int = Field(10_000, ge=1, description="Messages kept of each room.")
     chat_keep_days: int = Field(30, ge=1, description="Days for which messages are kept.")
 
-    @field_validator("projects", "cors_origins", "accepted_keys", mode="before")
+    @field_validator("projects", "cors_origins", "allowed_hosts", "accepted_keys", mode="before")
     @classmethod
     def split_names(cls, value: Any) -> Any:
         """Read `a, b` from the environment as two names."""
@@ -137,6 +159,18 @@ class Settings(BaseSettings):
     def empty_is_none(cls, value: Any) -> Any:
         """Let `APP_LOG_DIR=` turn the error files off."""
         return None if value == "" else value
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def usable_endpoint(cls, value: str) -> str:
+        """Refuse what would fail later, in the background."""
+        try:
+            url = AnyHttpUrl(value or "http://none")
+        except ValidationError:
+            url = None
+        if url is None or url.query or url.fragment:
+            raise ValueError("must be the address of a collector, such as http://127.0.0.1:4318, or empty")
+        return value
 
     @field_validator("payment_secret")
     @classmethod

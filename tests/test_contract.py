@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from copy import deepcopy
 from io import BytesIO
-from time import time
+from time import monotonic, time
 from typing import Any, NamedTuple
 
 import jsonschema_rs
@@ -20,10 +20,12 @@ from PIL import Image
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 from sqlalchemy import select
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import create_app
+from api import ALWAYS_ANSWERED, create_app
 from api.accounts.throttle.service import OF_A_NAME
 from api.paymentdemo.database import ChargeRow
+from api.rate_limit import RATE_LIMIT_HEADERS
 from api.shopdemo.goods.dependencies import get_importer
 from api.shopdemo.goods.goods import MAX_UPLOAD_BYTES
 from api.shopdemo.goods.store import GoodsWriter
@@ -37,7 +39,8 @@ from settings.testing_config import TestingSettings
 from tests.support.catalogue import goods_body
 from tests.support.databases import only_sqlite
 from tests.support.shopping import inside
-from utils.custom_exc import NotReady
+from utils.custom_exc import NotReady, Overloaded
+from utils.request_context import RECEIVED
 from utils.webhooks import signed_headers
 
 Headers = dict[str, str]
@@ -84,8 +87,10 @@ PLAIN_HEADERS = {
     "content-security-policy", "x-accel-buffering",
 }  # fmt: skip
 
-# Documented, but not sent every time: only to guests, and once after their login.
-SOMETIMES_SENT = {"set-cookie"}
+# Documented, but not sent every time: only to guests, and once after their login; and only where quotas are set.
+SOMETIMES_SENT = {"set-cookie", *(name.lower() for name in RATE_LIMIT_HEADERS)}
+
+NEVER_THE_SAME = {"show_metrics"}  # what it says has another length the next time
 
 DOCUMENT: dict[str, Any] = create_app(TestingSettings()).openapi()
 
@@ -293,6 +298,7 @@ def _short_stream(shop: Shop) -> Call:
 CALLS: dict[str, Callable[[Shop], Call]] = {
     "show_health": lambda _: call(),
     "show_readiness": lambda _: call(),
+    "show_metrics": lambda _: call(),
     "show_service": lambda _: call(),
     "show_home": lambda _: call(),
     "list_categories": lambda _: call(),
@@ -643,7 +649,7 @@ def failing_calls(shop: Shop, operation: Operation) -> Iterator[tuple[int, Call]
         elif status in COMMON_FAILURES:
             yield status, COMMON_FAILURES[status](shop, CALLS[operation.name](shop))
         else:
-            assert status in (500, 503), f"Say in FAILURES which request gets {status} of {operation.name}."
+            assert status in (429, 500, 503), f"Say in FAILURES which request gets {status} of {operation.name}."
 
 
 @by_operation
@@ -662,7 +668,7 @@ def test_every_documented_answer_is_given_as_documented(
     for status, made in failing_calls(shop, operation):
         expect({status}, made)
     (success,) = {int(status) for status in operation.responses if status.startswith("2")} - {202, 206}
-    if "503" in operation.responses:
+    if needs_others(operation):
         made = CALLS[operation.name](shop)
         with away(shop.app):
             expect({503}, made)
@@ -678,6 +684,42 @@ def test_every_documented_answer_is_given_as_documented(
         expect({206}, _with_headers(CALLS[operation.name](shop), Range="bytes=0-3"))
     expect({success}, CALLS[operation.name](shop))
     assert wrong == []
+
+
+def needs_others(operation: Operation) -> bool:
+    """Whether an operation says that it needs a database or a broker."""
+    content = operation.responses.get("503", {"content": {}})["content"]
+    examples = content.get("application/json", {"examples": {}})["examples"]
+    return bool({example["value"]["code"] for example in examples.values()} - {Overloaded.code})
+
+
+REFUSED = [operation for operation in OPERATIONS if operation.path not in ALWAYS_ANSWERED]
+
+
+def refuse(app: ASGIApp, status: int) -> list[str]:
+    """Where the answers differ from what is documented when each operation that may be refused is."""
+    wrong: list[str] = []
+    with TestClient(app) as client:
+        for operation in REFUSED:
+            answer = client.request(operation.method, re.sub("{.*?}", "1", operation.path))
+            wrong += [f"{operation.name}: {answer.status_code}"] * (answer.status_code != status)
+            wrong += deviations(operation, answer)
+    return wrong
+
+
+@only_sqlite
+def test_a_used_up_quota_is_answered_as_documented(settings: Settings) -> None:
+    wrong = refuse(create_app(settings.model_copy(update={"rate_per_address": 1})), 429)
+    assert wrong == [f"{REFUSED[0].name}: 200"]
+
+
+@only_sqlite
+def test_overload_is_answered_as_documented(app: FastAPI) -> None:
+    async def late(scope: Scope, receive: Receive, send: Send) -> None:
+        """Every request has waited for an hour."""
+        await app({**scope, "state": {**scope.get("state", {}), RECEIVED: monotonic() - 3600}}, receive, send)
+
+    assert refuse(late, 503) == []
 
 
 def _crash_at_once() -> None:
@@ -704,7 +746,7 @@ def test_503_is_documented_where_the_database_is_needed(operation: Operation, sh
     made = CALLS[operation.name](shop)
     with away(shop.app):
         answer = shop.ask(operation, made)
-    assert (answer.status_code == 503) == ("503" in operation.responses)
+    assert (answer.status_code == 503) == needs_others(operation)
 
 
 @pytest.mark.parametrize("operation", [o for o in OPERATIONS if o.method == "GET"], ids=lambda o: o.name)
@@ -714,6 +756,8 @@ def test_head_is_get_without_the_body(operation: Operation, shop: Shop) -> None:
     made = _with_headers(made, **made.options.get("headers", {}), **{"X-Request-ID": "the-same"})
     got = shop.ask(operation, made)
     head = shop.ask(operation._replace(method="HEAD"), made)
+    if operation.name in NEVER_THE_SAME:
+        del head.headers["content-length"], got.headers["content-length"]
     assert (head.status_code, head.headers, head.content) == (got.status_code, got.headers, b"")
 
 

@@ -1,0 +1,1 @@
+"""What happens when more comes than can be answered."""
