@@ -1,9 +1,10 @@
 """Whether the service lives, and whether it can do its work."""
 
-from typing import Any
+import asyncio
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.datastructures import State
 
 from utils.custom_exc import NotReady, errors
@@ -21,8 +22,9 @@ class Health(BaseModel):
 class Readiness(BaseModel):
     """Everything that is needed can be reached; `checks` says what was asked."""
 
-    status: str = "ready"
+    status: Literal["ready", "degraded"] = "ready"
     checks: list[str]
+    problems: list[str] = Field([], description="What only a part of the service needs and is away.")
 
 
 @router.get("/healthz")
@@ -37,12 +39,15 @@ async def show_readiness(request: Request) -> Readiness:
     state = request.app.state
     if problems := await find_problems(state):
         raise NotReady(f"Not ready: {'; '.join(problems)}.", data={"problems": problems})
-    return Readiness(checks=[*_checked(state), "schema"])
+    checks = [*_checked(state), *_checked(state, essential=False), "schema"]
+    if problems := await _find_away(state, essential=False):
+        return Readiness(status="degraded", checks=checks, problems=problems)
+    return Readiness(checks=checks)
 
 
 async def find_problems(state: State) -> list[str]:
     """One sentence for each resource that cannot be reached; if all can, for each schema that is out of date."""
-    if away := [reason for name in _checked(state) if (reason := await _why_away(name, state.resources[name]))]:
+    if away := await _find_away(state, essential=True):
         return away
     try:
         return await schema_problems(state)
@@ -60,8 +65,20 @@ async def schema_problems(state: State) -> list[str]:
     ]
 
 
-def _checked(state: State) -> list[str]:
-    return [name for name, resource in state.resources.items() if hasattr(resource, "check")]
+async def _find_away(state: State, *, essential: bool) -> list[str]:
+    """Asked all at once: each may take its time until it counts as away."""
+    names = _checked(state, essential=essential)
+    reasons = await asyncio.gather(*(_why_away(name, state.resources[name]) for name in names))
+    return [reason for reason in reasons if reason]
+
+
+def _checked(state: State, *, essential: bool = True) -> list[str]:
+    """The resources that can be asked; those that are not essential say so."""
+    return [
+        name
+        for name, resource in state.resources.items()
+        if hasattr(resource, "check") and getattr(resource, "essential", True) is essential
+    ]
 
 
 async def _why_away(name: str, resource: Any) -> str | None:

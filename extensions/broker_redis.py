@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from redis.exceptions import RedisError
+from loguru import logger
+from redis.exceptions import RedisError, ResponseError
 
 from extensions.broker_protocol import OwnedByAnother, Tell, Visit, nothing_to_say
 from extensions.broker_scripts import BEAT, ENTER, LEAVE, REAP, REPLACE
@@ -16,6 +17,7 @@ from utils.background import stop
 from utils.custom_exc import NotReady
 
 BEAT_SECONDS = 1.0
+NO_CHANGES = "Redis takes no changes: it is full, or follows another server."
 DEAD_SECONDS = 3.0  # without a beat a worker counts as dead, and its connections as gone
 COMMAND_SECONDS = 2.0  # how long Redis may take for one answer
 
@@ -36,6 +38,7 @@ class RedisBroker(RedisEvents):
         self._life = b""  # of Redis: another one means that it forgot
         self._untold: list[Visit] = []  # who left while Redis was away
         self._is_true = False  # whether Redis has our presence as it is
+        self._takes_changes = True
         self._moves = _Moves()
         self._tasks: list[asyncio.Task[None]] = []
         self._enter, self._leave, self._beat, self._reap, self._replace = (
@@ -61,6 +64,8 @@ class RedisBroker(RedisEvents):
     async def check(self) -> None:
         async with as_not_ready():
             await self._redis.ping()
+        if not self._takes_changes:
+            raise NotReady(NO_CHANGES)
 
     def interrupted(self) -> None:
         self._is_true = False
@@ -113,6 +118,7 @@ class RedisBroker(RedisEvents):
             try:
                 arguments: list[Value] = [self._prefix, self.worker, self._own_channel, DEAD_SECONDS]
                 known, dead, life = await self._beat(args=arguments)
+                self._note_changes(None)
                 was_taken_for_dead = not known and life == self._life
                 if self.connected and not (known and self._is_true):
                     await self._put_right(was_taken_for_dead=was_taken_for_dead)
@@ -120,9 +126,20 @@ class RedisBroker(RedisEvents):
                 for worker in dead:
                     if worker.decode() != self.worker:
                         await self._tell_gone(await self._reap(args=[self._prefix, worker]))
+            except ResponseError as error:
+                self._is_true = False
+                self._note_changes(error)
             except (RedisError, OSError):
                 self._is_true = False
             await asyncio.sleep(BEAT_SECONDS)
+
+    def _note_changes(self, refusal: ResponseError | None) -> None:
+        """Remember, and say once, that Redis answers but refuses what changes anything."""
+        if refusal and self._takes_changes:
+            logger.warning("Redis takes no changes: {}", refusal)
+        elif not refusal and not self._takes_changes:
+            logger.info("Redis takes changes again.")
+        self._takes_changes = refusal is None
 
     async def _put_right(self, *, was_taken_for_dead: bool) -> None:
         """Make Redis count exactly our connections.
@@ -188,4 +205,3 @@ class _Moves:
             yield
         finally:
             self._allowed.set()
-

@@ -1,5 +1,6 @@
 """Calls to other services, with timeouts and retries. The host `self` is this process: no socket, no address."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +10,10 @@ import httpx
 from httpx_retries import Retry, RetryTransport
 from starlette.datastructures import State
 from starlette.types import Receive, Scope, Send
+
+from extensions.bounded_answers import BoundedTransport
+from extensions.tracing import TracedTransport
+from utils.request_context import INTERNAL
 
 THIS_PROCESS = "self"
 CONNECT_SECONDS = 2.0
@@ -32,18 +37,35 @@ RETRY_ANY = Retry(
 NO_RETRY = Retry(total=0)
 
 
+class TimedTransport(httpx.ASGITransport):
+    """Calls an application, and waits for its answer no longer than for one over the network."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        seconds: float | None = request.extensions["timeout"]["read"]
+        try:
+            async with asyncio.timeout(seconds):
+                return await super().handle_async_request(request)
+        except TimeoutError as error:
+            raise httpx.ReadTimeout(f"no answer within {seconds} seconds", request=request) from error
+
+
 @asynccontextmanager
 async def open_http_client(state: State) -> AsyncIterator[httpx.AsyncClient]:
     """Open the client that everybody here shares; it keeps its connections and reads no proxy from the environment."""
 
     async def this_service(scope: Scope, receive: Receive, send: Send) -> None:
-        await state.app(scope, receive, send)
+        await state.app({**scope, "state": {INTERNAL: True}}, receive, send)
 
-    network = httpx.AsyncHTTPTransport(verify=_tls(), limits=httpx.Limits(max_connections=MAX_CONNECTIONS))
+    def way(transport: httpx.AsyncBaseTransport) -> RetryTransport:
+        provider = getattr(state, "tracer_provider", None)  # commands have none
+        return RetryTransport(TracedTransport(transport, provider) if provider else transport, NO_RETRY)
+
+    limits = httpx.Limits(max_connections=MAX_CONNECTIONS)
+    network = BoundedTransport(httpx.AsyncHTTPTransport(verify=_tls(), limits=limits))
     async with httpx.AsyncClient(
         timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-        transport=RetryTransport(network, NO_RETRY),
-        mounts={f"all://{THIS_PROCESS}": RetryTransport(httpx.ASGITransport(this_service), NO_RETRY)},
+        transport=way(network),
+        mounts={f"all://{THIS_PROCESS}": way(TimedTransport(this_service))},
         trust_env=False,
     ) as client:
         yield client

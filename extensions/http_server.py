@@ -11,10 +11,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from utils.custom_exc import BadRequest, NotReady, RequestTimeout, ServiceError
 from utils.exception_handlers import answer_error
-from utils.request_context import RECEIVED, new_request_id
+from utils.request_context import ON_STOP, RECEIVED, new_request_id
 
 HEAD_SECONDS = 30.0  # for the request line and the headers
-REQUEST_SECONDS = 300.0  # for all of a request: 5 MiB at 18 kB/s
+REQUEST_SECONDS = 300.0  # for all of a request: 10 MiB at 35 kB/s
 CHECK_SECONDS = 5.0  # between two looks whether these are over
 LINGER_SECONDS = 1.0  # for a request that was sent while the service began to stop
 
@@ -67,6 +67,8 @@ class HttpProtocol(HttpToolsProtocol):
             self.loop.call_later(LINGER_SECONDS, self._close_if_idle)
         else:
             self.cycle.keep_alive = False
+            if end := self.cycle.scope["state"].get(ON_STOP):  # of an answer that has no end of its own
+                end()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(BadRequest("This is not a valid HTTP request."))

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from loguru import logger
 
-from extensions.log_format import FORMATTED, JsonFormat, LineFormat, TextFormat
+from extensions.log_format import FORMATTED, TRACE, JsonFormat, LineFormat, TextFormat
 from settings import Settings
 from utils import log_text
-from utils.request_context import request_id
+from utils.request_context import request_id, trace_ids
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -38,7 +38,11 @@ SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "gunicorn.error")
 ACCESS_LOGGERS = ("uvicorn.access", "gunicorn.access")  # we write our own access lines
 # At DEBUG they write frames, statements and headers with their values, or noise; uvicorn without a level traces.
 QUIET_LOGGERS = ("alembic",)  # tells of every connection at INFO
-TALKATIVE_LOGGERS = ("uvicorn.error", "websockets", "aiosqlite", "httpcore", "asyncio", "PIL", "redis")
+SILENT_LOGGERS = ("opentelemetry.exporter", "opentelemetry.sdk._shared_internal")  # extensions.tracing tells it, once
+TALKATIVE_LOGGERS = (
+    "uvicorn.error", "websockets", "aiosqlite", "httpcore", "asyncio", "PIL", "redis",
+    "python_multipart",  # a line for each superfluous & of a form: a million for a body of 1 MiB
+)  # fmt: skip
 
 
 class Console:
@@ -208,6 +212,8 @@ def _formatter(line_format: LineFormat) -> Any:
 
 def _complete(record: "Record") -> None:
     record["extra"].setdefault("request_id", request_id.get())
+    if trace := trace_ids.get():
+        record["extra"].setdefault(TRACE, trace)
     record["message"] = log_text.mask(record["message"])
 
 
@@ -235,6 +241,8 @@ def _intercept(level: int) -> None:
         logging.getLogger(name).setLevel(max(level, logging.INFO))
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    for name in SILENT_LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     server = logging.getLogger("uvicorn.error")
     server.removeFilter(_is_news)
     server.addFilter(_is_news)

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from extensions.database import Database
 
 SCRIPTS = Path(__file__).parent / "alembic"
+VERSION_TABLE = "alembic_version_"  # and the name of the sub-project
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Migrations:
     @property
     def version_table(self) -> str:
         """Where the database says which revision it has."""
-        return f"alembic_version_{self.project}"
+        return f"{VERSION_TABLE}{self.project}"
 
     async def upgrade(self, engine: AsyncEngine) -> None:
         """Bring the database to the newest revision."""
@@ -56,6 +57,14 @@ class Migrations:
             records = []
         return {record["version_num"] for record in records} == _heads(self.folder)
 
+    def knows(self, revision: str) -> bool:
+        """Whether this code has the revision; one that it does not have was made by newer code."""
+        return revision in {script.revision for script in _scripts(self.folder).walk_revisions()}
+
+    def is_newest(self, revision: str | None) -> bool:
+        """Whether this is what `upgrade` leads to."""
+        return {revision} == _heads(self.folder)
+
     def _config(self, connection: Connection) -> Config:
         config = Config()
         config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
@@ -68,7 +77,11 @@ class Migrations:
 @lru_cache
 def _heads(folder: Path) -> set[str]:
     """The newest revisions; they change only with the code, so the files are read once."""
-    return set(ScriptDirectory(str(SCRIPTS), version_locations=[str(folder)]).get_heads())
+    return set(_scripts(folder).get_heads())
+
+
+def _scripts(folder: Path) -> ScriptDirectory:
+    return ScriptDirectory(str(SCRIPTS), version_locations=[str(folder)])
 
 
 @lru_cache

@@ -4,15 +4,19 @@ import asyncio
 import secrets
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
+from loguru import logger
 from PIL import Image, ImageOps, UnidentifiedImageError
 from starlette.datastructures import State
+
+from extensions.disk import check_folder
+from utils.custom_exc import NotReady
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 LARGE_SIDE = 1600  # pixels of the longer side
@@ -20,6 +24,7 @@ SMALL_SIDE = 320
 QUALITY = 82
 EFFORT = 2  # of 0 to 6: half the time of the default 4 for the same size within 3 %
 SMALL = "_small"
+NOT_STORED = "The picture could not be stored just now; send it again in a moment."
 DECODERS = 2  # pictures decoded at the same time; each may take 4 bytes a pixel
 
 
@@ -44,15 +49,24 @@ class StoredPicture:
 class PictureStorage:
     """A folder of pictures, one folder in it for each owner."""
 
+    essential = False  # without it everything but uploads goes on
+
     def __init__(self, folder: Path, max_pixels: int) -> None:
         self._folder = folder
         self._max_pixels = max_pixels
         self._decoding = asyncio.Semaphore(DECODERS)
 
     async def save(self, owner: str, file: BinaryIO) -> StoredPicture:
-        """Decode a file and write it anew; raises PictureError. The same picture gets the same names."""
+        """Decode a file and write it anew; raises PictureError, or NotReady when the disk takes nothing.
+
+        The same picture gets the same names.
+        """
         async with self._decoding:
             return await asyncio.to_thread(self._save, owner, file)
+
+    async def check(self) -> None:
+        """Raise NotReady when the disk takes nothing."""
+        await check_folder(self._folder)
 
     def path(self, owner: str, name: str) -> Path | None:
         """Where a picture lies, or None; `name` must be checked to be a plain file name."""
@@ -60,9 +74,13 @@ class PictureStorage:
         return path if path.is_file() else None
 
     async def delete(self, owner: str, picture: str) -> None:
-        """Remove one picture of an owner."""
+        """Remove one picture of an owner; what cannot be removed now stays, and nobody is led to it any more."""
         for name in (picture, _small(picture)):
-            await asyncio.to_thread((self._folder / owner / name).unlink, missing_ok=True)
+            path = self._folder / owner / name
+            try:
+                await asyncio.to_thread(path.unlink, missing_ok=True)
+            except OSError as error:
+                logger.warning("A picture that nobody needs stays: {}", error)
 
     async def delete_owner(self, owner: str) -> None:
         """Remove all pictures of an owner."""
@@ -72,12 +90,15 @@ class PictureStorage:
         large = self._decode(file)
         small = large.copy()
         small.thumbnail((SMALL_SIDE, SMALL_SIDE))
-        data = _encode(large)
+        data, small_data = _encode(large), _encode(small)
         name = f"{blake2b(data, digest_size=12).hexdigest()}.webp"
         folder = self._folder / owner
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / name, data)
-        _write(folder / _small(name), _encode(small))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(folder / name, data)
+            _write(folder / _small(name), small_data)
+        except OSError as error:
+            raise NotReady(NOT_STORED) from error
         return StoredPicture(name, _small(name), *large.size)
 
     def _decode(self, file: BinaryIO) -> Image.Image:
@@ -114,5 +135,10 @@ def _encode(image: Image.Image) -> bytes:
 def _write(path: Path, data: bytes) -> None:
     """Write so that a reader sees the whole file or none."""
     draft = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    draft.write_bytes(data)
-    draft.replace(path)
+    try:
+        draft.write_bytes(data)
+        draft.replace(path)
+    except OSError:
+        with suppress(OSError):  # on a disk that takes nothing it may never have been made
+            draft.unlink(missing_ok=True)
+        raise

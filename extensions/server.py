@@ -13,7 +13,6 @@ def server_options(settings: Settings) -> dict[str, Any]:
     """Arguments of `uvicorn.Config`; the log and the access lines are ours."""
     return {
         "http": "extensions.http_server:HttpProtocol",
-        "http": "extensions.http_server:HttpProtocol",
         "ws": "extensions.websocket_server:FrameProtocol",
         "ws_max_size": settings.max_body_bytes,
         "ws_per_message_deflate": False,

@@ -20,8 +20,6 @@ from utils.custom_exc import (
     BadRequest,
     ContentTooLarge,
     InternalError,
-    Overloaded,
-    RateLimited,
     ServiceError,
     UnsupportedMediaType,
     ValidationFailed,
@@ -117,12 +115,7 @@ class EnvelopeRoute(APIRoute):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the route: directly if it is simple and nothing of FastAPI's is in use, else through FastAPI."""
-        if (
-            self._direct is None
-            or self._write is None
-            or scope["app"].dependency_overrides
-            or "fastapi.telemetry" in scope
-        ):
+        if self._direct is None or self._write is None or scope["app"].dependency_overrides:
             await super().handle(scope, receive, send)
             return
         answer = _empty_answer() if self._direct.wants_response else _NO_HEADERS
@@ -144,7 +137,7 @@ class EnvelopeRoute(APIRoute):
         return scope["type"] == "http" and scope["method"] == "HEAD" and "GET" in (self.methods or ())
 
     def _errors_of_any_route(self) -> list[type[ServiceError]]:
-        found: list[type[ServiceError]] = [RateLimited, InternalError, Overloaded]
+        found: list[type[ServiceError]] = [InternalError]
         if self.body_field:
             found += [BadRequest, ContentTooLarge, UnsupportedMediaType, ValidationFailed]
         elif _takes_input(self.dependant):

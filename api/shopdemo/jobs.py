@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from starlette.datastructures import State
 
@@ -20,11 +20,16 @@ from utils.fields import utc_now
 EXPIRE_ORDERS_SECONDS = 10.0
 FORGET_CARTS_SECONDS = 3600.0
 SETTLE_PAYMENTS_SECONDS = 20.0
+MAX_SKEW_SECONDS = 60.0  # between the clocks of two machines
 
 DUE_AT = select(JobRow.due_at).where(JobRow.name == bindparam("name"))
+# Nobody sets a date behind the latest: who did had a clock that has been set back since.
 CLAIM = (
     update(JobRow)
-    .where(JobRow.name == bindparam("job"), JobRow.due_at <= bindparam("now"))
+    .where(
+        JobRow.name == bindparam("job"),
+        or_(JobRow.due_at <= bindparam("now"), JobRow.due_at > bindparam("latest")),
+    )
     .values(due_at=bindparam("next"))
 )
 
@@ -47,12 +52,13 @@ class Jobs:
     async def _claim(self, name: str, seconds: float) -> bool:
         now = utc_now()
         known = await self._database.fetch_one(DUE_AT, {"name": name})
-        if known and known["due_at"] > now:
+        latest = now + timedelta(seconds=seconds + MAX_SKEW_SECONDS)
+        if known and now < known["due_at"] <= latest:
             return False
         async with self._database.transaction() as connection:
             if known is None:
                 await connection.execute(self._add, {"name": name, "due_at": now})
-            values = {"job": name, "now": now, "next": now + timedelta(seconds=seconds)}
+            values = {"job": name, "now": now, "latest": latest, "next": now + timedelta(seconds=seconds)}
             return (await connection.execute(CLAIM, values)).rowcount == 1
 
 
