@@ -9,14 +9,19 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from utils.custom_exc import BadRequest, NotReady, RequestTimeout, ServiceError
+from utils.custom_exc import BadRequest, HeadersTooLarge, NotReady, RequestTimeout, ServiceError
 from utils.exception_handlers import answer_error
 from utils.request_context import ON_STOP, RECEIVED, new_request_id
 
+MAX_HEADERS = 100
+MAX_HEAD_BYTES = 64 * 1024  # of a head that does not come all at once
 HEAD_SECONDS = 30.0  # for the request line and the headers
 REQUEST_SECONDS = 300.0  # for all of a request: 10 MiB at 35 kB/s
 CHECK_SECONDS = 5.0  # between two looks whether these are over
 LINGER_SECONDS = 1.0  # for a request that was sent while the service began to stop
+
+NOT_HTTP = "This is not a valid HTTP request."
+ONE_HOST = "A request has exactly one Host header."
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -26,6 +31,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._arriving_since: float | None = None
         self._has_head = False
+        self._head_bytes = 0
+        self._error: ServiceError = BadRequest(NOT_HTTP)
         self._stopping = False
         self._timer: TimerHandle | None = None
 
@@ -38,12 +45,21 @@ class HttpProtocol(HttpToolsProtocol):
         self._forget_the_time()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self._has_head and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(HeadersTooLarge())
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._arriving_since = monotonic()
         self._has_head = False
+        self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
+        self._check_head()
         super().on_headers_complete()
         self._has_head = True
         if self._stopping and not self._is_idle():
@@ -71,7 +87,16 @@ class HttpProtocol(HttpToolsProtocol):
                 end()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(BadRequest("This is not a valid HTTP request."))
+        self._refuse(self._error)
+
+    def _check_head(self) -> None:
+        """Raise what the parser turns into an end of the connection, and the answer is `_error` then."""
+        if len(self.headers) > MAX_HEADERS:
+            self._error = HeadersTooLarge()
+            raise self._error
+        if [name for name, _ in self.headers].count(b"host") != 1 and self.parser.get_http_version() == "1.1":
+            self._error = BadRequest(ONE_HOST)  # RFC 9112, section 3.2
+            raise self._error
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         cycle.scope["state"][RECEIVED] = monotonic()

@@ -78,7 +78,7 @@ def test_lock_is_complete_and_exact_on_every_system(sections: list[str], system:
     pipfile = tomllib.loads(PIPFILE)
     roots = [root_requirement(name, entry) for section in sections for name, entry in pipfile[section].items()]
     chosen = {
-        name
+        canonicalize_name(name)
         for section in sections
         for name, entry in LOCK[CATEGORIES[section]].items()
         if "markers" not in entry or Marker(entry["markers"]).evaluate(environment)

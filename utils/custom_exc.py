@@ -148,6 +148,13 @@ class RateLimited(TooManyRequests):
     headers = MappingProxyType({"Retry-After": "1"})
 
 
+class HeadersTooLarge(ServiceError):
+    """More or longer headers than are read."""
+
+    status_code = code = 431
+    message = "The headers are too many or too long."
+
+
 class InternalError(ServiceError):
     """A crash; the log has the reason under the same request id."""
 

@@ -16,6 +16,7 @@ from utils.custom_exc import (
     Conflict,
     ContentTooLarge,
     Forbidden,
+    HeadersTooLarge,
     InternalError,
     MethodNotAllowed,
     NotAuthenticated,
@@ -38,7 +39,7 @@ _BY_STATUS: Mapping[int, type[ServiceError]] = {
     for error in (
         BadRequest, NotAuthenticated, PaymentRequired, Forbidden, NotFound, MethodNotAllowed, RequestTimeout,
         Conflict, PreconditionFailed, ContentTooLarge, UnsupportedMediaType, RangeNotSatisfiable, ValidationFailed,
-        PreconditionRequired, TooManyRequests, InternalError, NotReady,
+        PreconditionRequired, TooManyRequests, HeadersTooLarge, InternalError, NotReady,
     )
 }  # fmt: skip
 MAX_TOLD = 100  # errors in one answer: a body of 1 MiB can have 90,000, and the answer would be eight times as long

@@ -168,7 +168,7 @@ def test_sqlite_is_set_up_for_many_readers(settings: TestingSettings) -> None:
             pragmas = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
             return [(await connection.execute(text(f"PRAGMA {name}"))).scalar_one() for name in pragmas]
 
-    assert run(with_database(settings, work)) == ["wal", 1, 1, 10_000]
+    assert run(with_database(settings, work)) == ["wal", 1, 1, 5_000]
 
 
 def test_the_folder_of_a_new_database_is_made(tmp_path: Path) -> None:
@@ -249,7 +249,9 @@ def assert_away(client: TestClient, admin: Headers) -> None:
 
 
 def test_ready(client: TestClient) -> None:
-    assert client.get("/readyz").json() == success({"status": "ready", "checks": ["database", "broker", "schema"]})
+    assert client.get("/readyz").json() == success(
+        {"status": "ready", "checks": ["database", "broker", "pictures", "schema"], "problems": []}
+    )
 
 
 @pytest.fixture
@@ -405,9 +407,30 @@ async def test_a_connection_in_use_does_not_hold_up_the_end(settings: TestingSet
 
 
 @only_postgres
-@pytest.mark.parametrize("sqlstate", ["40P01", "40001"])
+def test_a_transaction_is_given_up_as_a_whole(settings: TestingSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of its statements takes too long by itself."""
+    monkeypatch.setattr("extensions.database.TRANSACTION_SECONDS", 0.5)
+
+    async def write_for_long(database: Database) -> None:
+        async with database.transaction() as connection:
+            await connection.execute(insert(CategoryRow), {"slug": "a", "name": "A"})
+            for _ in range(1_000):
+                await connection.execute(text("SELECT pg_sleep(0.05)"))
+
+    async def work(database: Database) -> None:
+        with pytest.raises(NotReady):
+            await write_for_long(database)
+        assert await database.fetch_all(select(CategoryRow.id)) == []
+        async with database.transaction() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    run(with_database(settings, work))
+
+
+@only_postgres
+@pytest.mark.parametrize("sqlstate", ["40P01", "40001", "53100", "53200", "55P03", "57014", "58030", "25006"])
 def test_what_may_succeed_when_repeated_is_not_an_error_of_ours(settings: TestingSettings, sqlstate: str) -> None:
-    """Deadlocks, and transactions that cannot be put in an order."""
+    """Deadlocks, disks that are full or fail, locks that are not to be had, statements that took too long."""
 
     async def work(database: Database) -> None:
         with pytest.raises(NotReady):

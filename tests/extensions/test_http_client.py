@@ -1,6 +1,7 @@
 """Calls to other services: this process by the name `self`, timeouts, and retries only for those who ask for them."""
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from httpx_retries import Retry
 from starlette.datastructures import State
 from starlette.types import Receive, Scope, Send
 
+from extensions.bounded_answers import MAX_ANSWER_BYTES
 from extensions.http_client import MAX_RETRIES, MAX_WAIT_SECONDS, RETRY_ANY, open_http_client
 from tests.support.databases import only_sqlite
 from tests.support.processes import free_port
@@ -119,6 +121,15 @@ async def test_a_service_that_does_not_answer_is_given_up() -> None:
             await client.get(f"http://127.0.0.1:{port}/", timeout=0.05)
 
 
+async def test_this_process_is_given_up_too() -> None:
+    async def never(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.Event().wait()
+
+    async with client_of(never) as client:
+        with pytest.raises(httpx.ReadTimeout):
+            await client.get("http://self/", timeout=0.05)
+
+
 class Noting(Retry):
     """RETRY_ANY without the waiting: notes for how long it would."""
 
@@ -156,3 +167,31 @@ async def test_no_proxy_is_taken_from_the_environment(monkeypatch: pytest.Monkey
     port = free_port()
     async with server(port, OK), client_of(None) as client:
         assert (await client.get(f"http://127.0.0.1:{port}/")).status_code == 200
+
+
+def answer_of(body: bytes, *headers: str) -> bytes:
+    head = ["HTTP/1.1 200 OK", *headers, "Connection: close"]
+    return "\r\n".join((*head, "", "")).encode() + body
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (answer_of(bytes(MAX_ANSWER_BYTES + 1)), "longer than"),
+        (answer_of(b"", f"Content-Length: {MAX_ANSWER_BYTES + 1}") + bytes(MAX_ANSWER_BYTES + 1), "longer than"),
+        (answer_of(gzip.compress(bytes(10 * MAX_ANSWER_BYTES)), "Content-Encoding: gzip"), "packed"),
+        (answer_of(b"nothing packed", "Content-Encoding: gzip"), "packed"),
+    ],
+    ids=["of unknown length", "declared", "packed", "packed wrongly"],
+)
+async def test_an_answer_that_is_too_long_is_cut_off(answer: bytes, told: str) -> None:
+    port = free_port()
+    async with server(port, answer), client_of(Answers(200)) as client:
+        with pytest.raises(httpx.TransportError, match=told):
+            await client.get(f"http://127.0.0.1:{port}/")
+
+
+async def test_the_longest_answer_is_read() -> None:
+    port = free_port()
+    async with server(port, answer_of(b"a" * MAX_ANSWER_BYTES)), client_of(Answers(200)) as client:
+        assert (await client.get(f"http://127.0.0.1:{port}/")).content == b"a" * MAX_ANSWER_BYTES

@@ -6,7 +6,7 @@ import re
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import uvicorn
@@ -17,7 +17,7 @@ from extensions.http_server import HttpProtocol
 from extensions.websocket_server import FrameProtocol
 from tests.support.envelopes import failure
 from tests.support.processes import LOOK_SECONDS
-from utils.custom_exc import BadRequest, NotReady, Overloaded, RequestTimeout
+from utils.custom_exc import BadRequest, HeadersTooLarge, NotReady, Overloaded, RequestTimeout
 from utils.overload import OverloadMiddleware
 
 pytestmark = pytest.mark.anyio
@@ -154,6 +154,60 @@ async def test_what_is_no_http_is_refused_in_the_envelope() -> None:
         answer = await client.rest()
     assert statuses(answer) == [400]
     assert envelope(answer) == failure(BadRequest, "This is not a valid HTTP request.")
+
+
+async def test_headers_have_a_bound() -> None:
+    head = b"".join(b"X-%d: a\r\n" % number for number in range(http_server.MAX_HEADERS))
+    async with serving() as server:
+        client = await server.connect()
+        client.say(b"GET / HTTP/1.1\r\nHost: a\r\n" + head + b"\r\n")
+        answer = await client.rest()
+    assert statuses(answer) == [431]
+    assert envelope(answer) == failure(HeadersTooLarge)
+
+
+@pytest.mark.parametrize(
+    "head", [b"X: " + b"a" * 10_000_000, b"X: a\r\n" * 1_000_000, b"/" * 10_000_000], ids=["long", "many", "no end"]
+)
+async def test_a_head_is_not_read_for_ever(head: bytes) -> None:
+    """What comes after the bound is not read, so the client may see a reset in place of the answer."""
+    async with serving() as server:
+        client = await server.connect()
+        client.say(b"GET / HTTP/1.1\r\nHost: a\r\n" + head)
+        with suppress(ConnectionResetError):
+            assert statuses(await client.rest()) == [431]
+        await until(lambda: not server.connections)
+
+
+async def test_as_many_headers_as_are_allowed() -> None:
+    head = b"".join(b"X-%d: a\r\n" % number for number in range(http_server.MAX_HEADERS - 1))
+    async with serving() as server:
+        client = await server.connect()
+        client.say(b"GET / HTTP/1.1\r\nHost: a\r\n" + head + b"\r\n")
+        assert statuses(await client.answer()) == [200]
+
+
+async def test_a_body_that_comes_with_its_head_is_no_head() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.say(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + bytes(200_000))
+        assert (await client.answer()).endswith(b"\r\n\r\n200000")
+        client.say(GET)
+        assert statuses(await client.answer()) == [200]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "version", "status"),
+    [(b"", b"1.1", 400), (b"Host: a\r\nhost: b\r\n", b"1.1", 400), (b"", b"1.0", 200), (b"Host:\r\n", b"1.1", 200)],
+)
+async def test_there_is_one_host(hosts: bytes, version: bytes, status: int) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.say(b"GET / HTTP/" + version + b"\r\n" + hosts + b"Connection: close\r\n\r\n")
+        answer = await client.rest()
+    assert statuses(answer) == [status]
+    if status == 400:
+        assert envelope(answer) == failure(BadRequest, "A request has exactly one Host header.")
 
 
 @pytest.mark.usefixtures("impatient")
