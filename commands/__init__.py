@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import click
 
 from api.projects import ProjectError, find_commands
+from commands.backup import backup, restore
 from commands.inspect import doctor, openapi, routes, settings
 from commands.serve import serve
 from commands.tables import migrate, seed
@@ -59,5 +60,5 @@ def cli(context: click.Context) -> None:
         context.invoke(serve)
 
 
-for command in (serve, migrate, seed, token, openapi, routes, settings, doctor):
+for command in (serve, migrate, seed, token, openapi, routes, settings, doctor, backup, restore):
     cli.add_command(command)
