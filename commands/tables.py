@@ -88,7 +88,7 @@ async def open_migrations(
 ) -> AsyncIterator[tuple[Database, list[Migrations]]]:
     """The database, and the migrations of all sub-projects or of one."""
     projects: list[Project] = find_projects((project,) if project else settings.projects)
-    database = await connect(settings)
+    database = await connect(settings, patient=True)
     try:
         await database.check()
         yield database, [found for one in projects if (found := one.migrations)]

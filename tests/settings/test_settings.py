@@ -101,6 +101,9 @@ def test_an_unknown_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("APP_DATABASE_URL", "mysql://host/shop"),
         ("APP_DATABASE_URL", "sqlite:///sync.db"),
         ("APP_MAX_BODY_BYTES", "1"),
+        ("APP_ALLOWED_HOSTS", "*"),
+        ("APP_ALLOWED_HOSTS", "shop.example, shop.example:8010"),
+        ("APP_ALLOWED_HOSTS", "https://shop.example"),
     ],
 )
 def test_values_that_do_not_fit(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

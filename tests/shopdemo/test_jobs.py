@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from api.shopdemo import jobs as module
 from api.shopdemo.database import CartRow, JobRow
-from api.shopdemo.jobs import Jobs
+from api.shopdemo.jobs import MAX_SKEW_SECONDS, Jobs
 from api.shopdemo.schemas import Goods
 from extensions.database import Database, connect
 from settings.testing_config import TestingSettings
@@ -80,6 +80,18 @@ async def test_it_is_due_again_after_its_time(workers: list[Database]) -> None:
     assert await jobs.run("tidy", 60, done)
     assert not await jobs.run("tidy", 60, done)  # what was missed is not made up for
     assert done.times == 2
+
+
+@only_sqlite
+@pytest.mark.anyio
+async def test_a_clock_that_was_set_back_stops_no_job(workers: list[Database]) -> None:
+    jobs, done = Jobs(workers[0]), Done()
+    await jobs.run("tidy", 60, done)
+    await make_due(workers[1], -timedelta(seconds=60 + MAX_SKEW_SECONDS - 10))
+    assert not await jobs.run("tidy", 60, done)  # another machine's clock may be a little ahead
+    await make_due(workers[1], -timedelta(days=1))
+    assert await jobs.run("tidy", 60, done)
+    assert not await jobs.run("tidy", 60, done)
 
 
 @only_sqlite

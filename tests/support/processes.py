@@ -27,12 +27,14 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="m
 class Process:
     """A server that this test started, and its port."""
 
+    port_option = "--port={port}"
+
     def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path) -> None:
         self.port = free_port()
         self._log = log
         with log.open("wb") as said:
             self.popen = subprocess.Popen(
-                [sys.executable, *command, "--port", str(self.port)],
+                [sys.executable, *command, self.port_option.format(port=self.port)],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -87,6 +89,16 @@ class Process:
     def open_sockets(self) -> int:
         """How many connections it holds, and what it listens on."""
         return open_sockets(self.popen.pid)
+
+
+class Gunicorn(Process):
+    """gunicorn by deploy/gunicorn.conf.py."""
+
+    port_option = "--bind=127.0.0.1:{port}"
+
+    def __init__(self, options: Sequence[str], environment: dict[str, str], log: Path) -> None:
+        command = ["-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "main:app", *options]
+        super().__init__(command, environment, log)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -12,6 +13,7 @@ import pytest
 from api.websocketdemo.errors import GuestsNotAllowed
 from api.websocketdemo.event_stream import EventStream
 from api.websocketdemo.outlets import Batch
+from tests.support.chat_processes import chats
 from tests.support.databases import only_sqlite
 from tests.support.envelopes import failure, invalid, success
 from tests.websocketdemo.conftest import (
@@ -197,6 +199,18 @@ def test_who_has_gone_is_forgotten(service: Service, app: Any) -> None:
 
 
 # -- a client that is slow --------------------------------------------------------------------------------------------
+
+
+@only_sqlite
+@pytest.mark.slow
+def test_a_stream_does_not_hold_up_the_end_of_the_service(database_url: str, tmp_path: Path) -> None:
+    """A browser comes back by itself, with the id of what it saw last."""
+    with chats(1, database_url, "memory://", tmp_path) as (server,), httpx2.Client(trust_env=False) as client:
+        with client.stream("GET", f"http://{server.address}{EVENTS}") as answer:
+            assert answer.status_code == 200
+            server.terminate()
+            assert answer.read() == b""
+        assert server.wait() == 0
 
 
 @pytest.mark.anyio

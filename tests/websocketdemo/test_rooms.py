@@ -38,6 +38,9 @@ class FakeOutlet:
     def close(self, code: int) -> None:
         raise AssertionError(f"closed with {code}")
 
+    def waiting(self) -> int:
+        return 0
+
     async def drained(self) -> None:
         """Always."""
 
