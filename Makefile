@@ -69,15 +69,20 @@ faults: $(DEV_PACKAGES)  ## Kill workers and Redis under chat and shop: what was
 check: lint types  ## lint and types
 
 .PHONY: lint
-lint: $(DEV_PACKAGES)  ## Style, formatting, import direction, lock in step with Pipfile
+lint: $(DEV_PACKAGES)  ## Style, formatting, import direction, unsafe calls, lock in step with Pipfile
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-logo --cache-dir .cache/import-linter
+	@$(PY) -m bandit --quiet --configfile pyproject.toml --recursive api commands extensions settings utils main.py
 	@$(PY) .ci/lock.py --verify
 
 .PHONY: types
 types: $(BENCH_PACKAGES)  ## Check the types, the benchmarks' too
 	@$(PY) -m mypy
+
+.PHONY: audit
+audit: $(DEV_PACKAGES)  ## Ask OSV for known vulnerabilities of what Pipfile.lock names (ARGS="--ignore-vuln ID")
+	@$(PY) .ci/audit.py $(ARGS)
 
 .PHONY: format
 format: $(DEV_PACKAGES)  ## Format, and mend what can be mended

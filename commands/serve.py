@@ -5,15 +5,23 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 import uvicorn
 from loguru import logger
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
 from commands.problems import UNREACHABLE, find_doubts, find_problems, lonely_workers
 from commands.tables import fill, upgrade
 from extensions.logger import configure_logging
+from extensions.server import server_options
 from settings import Problem, Settings, SettingsError, examine_settings
+from settings.metrics_folder import share_between_workers
+
+# For how long a worker may not answer its supervisor before it is replaced, and may take to start in a restart.
+HANGING_SECONDS = 15
 
 
 @click.command()
@@ -22,7 +30,25 @@ from settings import Problem, Settings, SettingsError, examine_settings
 @click.option("--workers", type=int, help="Worker processes (APP_WORKERS).")
 @click.option("--reload", is_flag=True, help="Start anew whenever the code changes; for development.")
 def serve(host: str | None = None, port: int | None = None, workers: int | None = None, reload: bool = False) -> None:
-    """Run the service. In development an SQLite database is migrated and filled first."""
+    """Run the service. In development an SQLite database is migrated and filled first.
+
+    SIGTERM stops it in good order; SIGHUP replaces the workers one after the other, and stops a single one.
+    """
+    settings = prepare(workers)
+    options = {
+        **server_options(settings),
+        "host": host or settings.host,
+        "port": settings.port if port is None else port,
+    }
+    with _stopped_by_signals():
+        if reload or settings.workers == 1:
+            uvicorn.run("main:app", reload=reload, **options)
+        else:
+            _supervise(settings.workers, options)
+
+
+def prepare(workers: int | None = None) -> Settings:
+    """The settings, for so many workers, once nothing speaks against serving by them; raises SettingsError."""
     settings, problems = examine_settings()
     if workers:
         settings = settings.model_copy(update={"workers": workers})
@@ -31,33 +57,34 @@ def serve(host: str | None = None, port: int | None = None, workers: int | None 
     for doubt in find_doubts(settings):
         logger.warning(doubt)
     if settings.env == "development" and settings.database_url.startswith("sqlite"):
-        asyncio.run(_prepare(settings))
-    with _stopped_by_sigterm():
-        uvicorn.run(
-            "main:app",
-            host=host or settings.host,
-            port=settings.port if port is None else port,
-            workers=None if reload else settings.workers,
-            reload=reload,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            forwarded_allow_ips=settings.trusted_proxies,
-            timeout_graceful_shutdown=settings.grace_seconds,
-            ws="extensions.websocket_server:FrameProtocol",
-            ws_max_size=settings.max_body_bytes,
-            ws_per_message_deflate=False,
-        )
+        asyncio.run(_migrate_and_fill(settings))
+    return settings
+
+
+def _supervise(workers: int, options: dict[str, Any]) -> None:
+    """As `uvicorn.run` does it, which ends with 0 though, when no worker can start."""
+    share_between_workers()
+    config = uvicorn.Config("main:app", workers=workers, timeout_worker_healthcheck=HANGING_SECONDS, **options)
+    supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+    supervisor.run()
+    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+        sys.exit(STARTUP_FAILURE)
 
 
 @contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """Exit with 0: uvicorn stops in good order, then raises the signal anew, which would count as a violent death."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+def _stopped_by_signals() -> Iterator[None]:
+    """Exit with 0 by SIGTERM, and by SIGHUP where no supervisor takes it for a restart.
+
+    uvicorn stops in good order, then raises the signal anew, which would count as a violent death.
+    """
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))}
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _refuse_unusable(settings: Settings, problems: list[Problem]) -> None:
@@ -70,6 +97,6 @@ def _refuse_unusable(settings: Settings, problems: list[Problem]) -> None:
         raise SettingsError(problems)
 
 
-async def _prepare(settings: Settings) -> None:
+async def _migrate_and_fill(settings: Settings) -> None:
     await upgrade(settings)
     await fill(settings)

@@ -149,11 +149,11 @@ def test_serve_passes_the_settings_on(run: Run, monkeypatch: pytest.MonkeyPatch)
     served: list[Any] = []
     monkeypatch.setattr(uvicorn, "run", lambda *names, **options: served.append((names, options)))
     assert run(APP_PORT="9000", APP_HOST="0.0.0.0").exit_code == 0
-    assert run("serve", "--port", "0", "--workers", "3", APP_PROJECTS="shopdemo").exit_code == 0
+    assert run("serve", "--port", "0", "--reload", APP_PROJECTS="shopdemo").exit_code == 0
     (names, first), (_, second) = served
     assert names == ("main:app",)
-    assert (first["host"], first["port"], first["workers"]) == ("0.0.0.0", 9000, 1)
-    assert (second["host"], second["port"], second["workers"]) == ("127.0.0.1", 0, 3)
+    assert (first["host"], first["port"], first["reload"]) == ("0.0.0.0", 9000, False)
+    assert (second["host"], second["port"], second["reload"]) == ("127.0.0.1", 0, True)
     assert first["timeout_graceful_shutdown"] == 20
     assert (first["ws"], first["ws_per_message_deflate"]) == ("extensions.websocket_server:FrameProtocol", False)
 
