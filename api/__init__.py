@@ -25,7 +25,7 @@ from extensions.tracing import TRACE_HEADER, make_tracer_provider, open_tracing,
 from settings import Problem, Settings, SettingsError, get_settings
 from utils.custom_exc import NotReady
 from utils.exception_handlers import FailureMiddleware, register_exception_handlers
-from utils.overload import OverloadMiddleware
+from utils.overload import Load, OverloadMiddleware
 from utils.ready_answers import ReadyAnswersMiddleware
 from utils.routing import mount_flat
 from utils.slashes import redirect_slashes
@@ -124,12 +124,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
         expose_headers=(*EXPOSED_HEADERS, TRACE_HEADER) if tracing else EXPOSED_HEADERS,
     )
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts, www_redirect=False)
-    overload = Middleware(
-        OverloadMiddleware,
-        max_under_way=settings.max_under_way,
-        max_wait=settings.max_wait_seconds,
-        exempt=ALWAYS_ANSWERED,
-    )
+    load = Load(settings.max_under_way, settings.max_wait_seconds)
+    overload = Middleware(OverloadMiddleware, load=load, exempt=ALWAYS_ANSWERED)
     rate_limit = Middleware(RateLimitMiddleware, settings=settings, exempt=ALWAYS_ANSWERED)
     return [
         Middleware(RequestMiddleware, headers=headers, access_log=settings.access_log, tracing=tracing),

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from extensions.bounded_answers import BoundedTransport
 from extensions.tracing import TracedTransport
+from utils.overload import waiting_for_another
 from utils.request_context import INTERNAL
 
 THIS_PROCESS = "self"
@@ -37,6 +38,14 @@ RETRY_ANY = Retry(
 NO_RETRY = Retry(total=0)
 
 
+class OutgoingTransport(RetryTransport):
+    """A call with its repetitions; the request that makes it is not under way here meanwhile (`utils.overload`)."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        with waiting_for_another():
+            return await super().handle_async_request(request)
+
+
 class TimedTransport(httpx.ASGITransport):
     """Calls an application, and waits for its answer no longer than for one over the network."""
 
@@ -56,9 +65,9 @@ async def open_http_client(state: State) -> AsyncIterator[httpx.AsyncClient]:
     async def this_service(scope: Scope, receive: Receive, send: Send) -> None:
         await state.app({**scope, "state": {INTERNAL: True}}, receive, send)
 
-    def way(transport: httpx.AsyncBaseTransport) -> RetryTransport:
+    def way(transport: httpx.AsyncBaseTransport) -> OutgoingTransport:
         provider = getattr(state, "tracer_provider", None)  # commands have none
-        return RetryTransport(TracedTransport(transport, provider) if provider else transport, NO_RETRY)
+        return OutgoingTransport(TracedTransport(transport, provider) if provider else transport, NO_RETRY)
 
     limits = httpx.Limits(max_connections=MAX_CONNECTIONS)
     network = BoundedTransport(httpx.AsyncHTTPTransport(verify=_tls(), limits=limits))

@@ -1,5 +1,6 @@
 """What uvicorn is told, whoever starts it: `python main.py serve` or gunicorn."""
 
+import sys
 from typing import Any
 
 from settings import Settings
@@ -12,6 +13,7 @@ KEEP_ALIVE_SECONDS = 75
 def server_options(settings: Settings) -> dict[str, Any]:
     """Arguments of `uvicorn.Config`; the log and the access lines are ours."""
     return {
+        "loop": "auto" if sys.platform == "win32" else "extensions.event_loop:EventLoop",
         "http": "extensions.http_server:HttpProtocol",
         "ws": "extensions.websocket_server:FrameProtocol",
         "ws_max_size": settings.max_body_bytes,

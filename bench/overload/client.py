@@ -1,7 +1,8 @@
-"""Clients who do not wait for each other: requests leave by the clock, however slowly the answers come."""
+"""Requests that leave by the clock, however slowly the answers come: over kept connections, as from a reverse proxy."""
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import cast
@@ -9,7 +10,7 @@ from typing import cast
 import uvloop
 
 PATIENCE_SECONDS = 2.0  # a client that waits for longer goes away
-MAX_CONNECTIONS = 4_000
+CONNECTIONS = 1_000
 TURN_SECONDS = 0.005  # what is due in so short a time leaves at once
 LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 
@@ -71,6 +72,10 @@ class Connection(asyncio.Protocol):
             self._timer = None
             self._clients.seen.failed += 1
 
+    def close(self) -> None:
+        assert self._transport is not None
+        self._transport.close()
+
     def _finish(self) -> None:
         assert self._timer is not None
         self._timer.cancel()
@@ -92,12 +97,14 @@ class Clients:
         self.seen = Seen()
         self._port = port
         self._requests = requests
-        self._idle: list[Connection] = []
-        self._open = 0
+        self._idle: deque[Connection] = deque()
+        self._ended = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def send(self, rate: float, seconds: float) -> Seen:
-        """Send for so long, and wait for the answers."""
+        """Connect, send for so long, and wait for the answers."""
+        for _ in range(CONNECTIONS):
+            await self._connect()
         start = self.loop.time()
         number = 0
         while (now := self.loop.time()) < start + seconds:
@@ -106,30 +113,26 @@ class Clients:
                 self._send_one(due)
             await asyncio.sleep(TURN_SECONDS)
         await asyncio.sleep(PATIENCE_SECONDS + 0.5)
+        self._ended = True
+        for connection in self._idle:
+            connection.close()
         return self.seen
 
     def _send_one(self, due: float) -> None:
         if self._idle:
-            self._idle.pop().ask(next(self._requests), due)
-        elif self._open < MAX_CONNECTIONS:
-            self._open += 1
-            task = self.loop.create_task(self._connect(due))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._idle.popleft().ask(next(self._requests), due)
         else:
             self.seen.given_up += 1
 
-    async def _connect(self, due: float) -> None:
-        def make() -> Connection:
-            return Connection(self)
+    async def _connect(self) -> None:
+        _, connection = await self.loop.create_connection(lambda: Connection(self), "127.0.0.1", self._port)
+        self._idle.append(connection)
 
+    async def _connect_again(self) -> None:
         try:
-            _, connection = await self.loop.create_connection(make, "127.0.0.1", self._port)
+            await self._connect()
         except OSError:
-            self._open -= 1
             self.seen.failed += 1
-        else:
-            connection.ask(next(self._requests), due)
 
     def answered(self, connection: Connection, status: int, due: float) -> None:
         if status == 200:
@@ -141,9 +144,13 @@ class Clients:
         self._idle.append(connection)
 
     def lost(self, connection: Connection) -> None:
-        self._open -= 1
+        """A proxy connects again."""
         if connection in self._idle:
             self._idle.remove(connection)
+        if not self._ended:
+            task = self.loop.create_task(self._connect_again())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
 
 def send(port: int, requests: Iterator[bytes], rate: float, seconds: float) -> Seen:

@@ -18,7 +18,7 @@ from extensions.websocket_server import FrameProtocol
 from tests.support.envelopes import failure
 from tests.support.processes import LOOK_SECONDS
 from utils.custom_exc import BadRequest, HeadersTooLarge, NotReady, Overloaded, RequestTimeout
-from utils.overload import OverloadMiddleware
+from utils.overload import Load, OverloadMiddleware
 
 pytestmark = pytest.mark.anyio
 
@@ -318,7 +318,7 @@ async def test_who_waited_too_long_behind_another_is_refused() -> None:
         time.sleep(0.2)  # noqa: ASYNC251  # a processor that is busy is what this is about
         await echo_length(scope, receive, send)
 
-    middleware = OverloadMiddleware(busy, max_under_way=100, max_wait=0.2, exempt=frozenset())
+    middleware = OverloadMiddleware(busy, load=Load(100, max_wait=0.2), exempt=frozenset())
     async with serving(middleware) as server:
         clients = [await server.connect() for _ in range(3)]
         await until(lambda: len(server.connections) == len(clients))

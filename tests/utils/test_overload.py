@@ -10,8 +10,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from tests.support.envelopes import failure
+from utils import overload
 from utils.custom_exc import Overloaded
-from utils.overload import OverloadMiddleware
+from utils.overload import ALWAYS_ADMITTED, INTERVAL_SECONDS, Load, OverloadMiddleware, waiting_for_another
 from utils.request_context import INTERNAL, RECEIVED
 
 pytestmark = pytest.mark.anyio
@@ -45,9 +46,8 @@ class Service:
         self.may_end = asyncio.Event()
         self._reads = reads
         self._streams = streams
-        self.middleware = OverloadMiddleware(
-            self, max_under_way=max_under_way, max_wait=5.0, exempt=frozenset({"/healthz"})
-        )
+        self.load = Load(max_under_way, max_wait=5.0)
+        self.middleware = OverloadMiddleware(self, load=self.load, exempt=frozenset({"/healthz"}))
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,7 +84,7 @@ async def test_more_than_may_be_under_way_are_refused_until_one_is_answered() ->
     await service.answer()
     (fourth,) = await service.get(Request())
     assert [first.status, second.status, fourth.status] == [200, 200, 200]
-    assert service.middleware.under_way == 0
+    assert service.load.under_way == 0
 
 
 async def test_who_watches_and_what_another_request_waits_for_are_never_refused() -> None:
@@ -100,20 +100,20 @@ async def test_who_watches_and_what_another_request_waits_for_are_never_refused(
 async def test_who_sends_slowly_takes_nobodys_place() -> None:
     service = Service(max_under_way=1, reads=True)
     slow, quick = await service.get(Request(), Request())
-    assert service.middleware.under_way == 0
+    assert service.load.under_way == 0
     quick.body_arrives.set()
     await asyncio.sleep(0.001)
-    assert service.middleware.under_way == 1
+    assert service.load.under_way == 1
     slow.body_arrives.set()
     await service.answer()
-    assert [slow.status, quick.status, service.middleware.under_way] == [200, 200, 0]
+    assert [slow.status, quick.status, service.load.under_way] == [200, 200, 0]
 
 
 async def test_who_reads_slowly_takes_nobodys_place() -> None:
     service = Service(max_under_way=1, streams=True)
     service.may_answer.set()
     first, second = await service.get(Request(), Request())
-    assert [first.status, second.status, service.middleware.under_way] == [200, 200, 0]
+    assert [first.status, second.status, service.load.under_way] == [200, 200, 0]
     await service.answer()
 
 
@@ -128,11 +128,12 @@ async def test_a_crash_frees_the_place() -> None:
     async def crash(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError("crashed")
 
-    middleware = OverloadMiddleware(crash, max_under_way=1, max_wait=5.0, exempt=frozenset())
+    load = Load(max_under_way=1, max_wait=5.0)
+    middleware = OverloadMiddleware(crash, load=load, exempt=frozenset())
     request = Request()
     with pytest.raises(RuntimeError, match="crashed"):
         await middleware(request.scope, request.receive, request.send)
-    assert middleware.under_way == 0
+    assert load.under_way == 0
 
 
 async def test_sockets_pass() -> None:
@@ -143,3 +144,96 @@ async def test_sockets_pass() -> None:
     await service.get(socket)
     await service.answer()
     assert socket.status == 200
+
+
+async def test_who_waits_for_another_service_takes_nobodys_place() -> None:
+    answers, seen = asyncio.Event(), []
+    load = Load(max_under_way=1, max_wait=5.0)
+
+    async def call_another(scope: Scope, receive: Receive, send: Send) -> None:
+        with waiting_for_another():
+            await answers.wait()
+        seen.append(load.under_way)
+        await PlainTextResponse("done")(scope, receive, send)
+
+    middleware = OverloadMiddleware(call_another, load=load, exempt=frozenset())
+    requests = [Request() for _ in range(3)]
+    tasks = [asyncio.create_task(middleware(each.scope, each.receive, each.send)) for each in requests]
+    await asyncio.sleep(0.001)
+    assert load.under_way == 0
+    answers.set()
+    await asyncio.gather(*tasks)
+    assert ([each.status for each in requests], seen, load.under_way) == ([200, 200, 200], [1, 1, 1], 0)
+
+
+async def test_outside_of_a_request_one_waits_too() -> None:
+    with waiting_for_another():
+        await asyncio.sleep(0)
+
+
+class Clock:
+    """What `monotonic` says."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(overload, "monotonic", clock)
+    return clock
+
+
+def admit(load: Load, number: int) -> int:
+    """How many of so many are admitted."""
+    admitted = 0
+    for _ in range(number):
+        if load.admits_one(None):
+            load.under_way += 1
+            admitted += 1
+    return admitted
+
+
+def answer(load: Load, number: int) -> None:
+    load.under_way -= number
+    load.answered += number
+
+
+def test_a_burst_is_admitted_before_anything_is_known(clock: Clock) -> None:
+    assert admit(Load(1000, max_wait=1.0), 2000) == 1000
+
+
+def test_no_more_than_can_be_answered_in_time(clock: Clock) -> None:
+    load = Load(1000, max_wait=2.0)
+    assert admit(load, 300) == 300
+    clock.now += INTERVAL_SECONDS
+    answer(load, 25)  # 100 a second: 200 in two seconds
+    assert admit(load, 50) == 0
+    answer(load, 80)
+    assert admit(load, 50) == 5
+    clock.now += INTERVAL_SECONDS
+    answer(load, 45)  # 125 in the interval, 500 a second
+    assert admit(load, 2000) == 1000 - 155
+
+
+def test_whoever_is_idle_admits_all_again(clock: Clock) -> None:
+    load = Load(1000, max_wait=1.0)
+    admit(load, 300)
+    clock.now += INTERVAL_SECONDS
+    assert admit(load, 300) == 0  # nothing was answered
+    answer(load, 300)
+    assert admit(load, 2000) == 1000
+
+
+@pytest.mark.parametrize("answered", [0, 1])
+def test_a_few_are_always_admitted(clock: Clock, answered: int) -> None:
+    load = Load(1000, max_wait=1.0)
+    admit(load, ALWAYS_ADMITTED)
+    clock.now += 60
+    answer(load, answered)
+    assert load.under_way == ALWAYS_ADMITTED - answered
+    assert admit(load, 1) == 1
