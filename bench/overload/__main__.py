@@ -93,7 +93,7 @@ class Case:
 
 @click.command(context_settings={"show_default": True})
 @click.option("--rounds", default=3, type=click.IntRange(1))
-@click.option("--seconds", default=5, type=click.IntRange(1), help="Of each burst.")
+@click.option("--seconds", default=5, type=click.IntRange(1), help="That count, of each burst.")
 @click.option("--only", type=click.Choice(["sqlite", "postgresql"]), help="Only this database.")
 @click.option("--markdown", is_flag=True, help="Print the table for bench/README.md.")
 def main(rounds: int, seconds: int, only: str | None, markdown: bool) -> None:
@@ -144,8 +144,8 @@ def measure_one(server: Server, cases: list[Case], work: Path, seconds: int) -> 
         seen = send(server.port, pages(server), rate, seconds)
         case.rates.append(rate)
         case.seen.append(seen)
-        case.goodput.append(len(seen.accepted) / seconds / peak)
-        click.echo(f"{server.name}: {rate:,.0f}/s → {len(seen.accepted) / seconds:,.0f}/s", err=True)
+        case.goodput.append(seen.counted / seconds / peak)
+        click.echo(f"{server.name}: {rate:,.0f}/s → {seen.counted / seconds:,.0f}/s", err=True)
 
 
 def peak_of(server: Server, work: Path, seconds: int) -> float:

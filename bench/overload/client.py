@@ -20,6 +20,7 @@ class Seen:
     """What all clients saw together; seconds from when the request was due until its answer was there."""
 
     accepted: list[float] = field(default_factory=list)
+    counted: int = 0  # accepted, and answered in the time that counts
     refused: int = 0
     failed: int = 0
     given_up: int = 0
@@ -99,15 +100,18 @@ class Clients:
         self._requests = requests
         self._idle: deque[Connection] = deque()
         self._ended = False
+        self._start = self._end = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def send(self, rate: float, seconds: float) -> Seen:
-        """Connect, send for so long, and wait for the answers."""
+        """Connect, send until so many seconds have counted, and wait for the answers."""
         for _ in range(CONNECTIONS):
             await self._connect()
         start = self.loop.time()
+        self._start = start + PATIENCE_SECONDS  # by then it is seen what comes of it
+        self._end = self._start + seconds
         number = 0
-        while (now := self.loop.time()) < start + seconds:
+        while (now := self.loop.time()) < self._end:
             while (due := start + number / rate) <= now:
                 number += 1
                 self._send_one(due)
@@ -137,6 +141,7 @@ class Clients:
     def answered(self, connection: Connection, status: int, due: float) -> None:
         if status == 200:
             self.seen.accepted.append(self.loop.time() - due)
+            self.seen.counted += self._start <= self.loop.time() < self._end
         elif status in (429, 503):
             self.seen.refused += 1
         else:

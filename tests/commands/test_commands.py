@@ -177,7 +177,7 @@ def test_production_refuses_to_start_for_every_reason_at_once(run: Run, tmp_path
 
 def test_help_names_every_command(run: Run) -> None:
     text = run("--help").output
-    names = ("serve", "migrate", "seed", "token", "openapi", "routes", "doctor")
+    names = ("serve", "migrate", "seed", "token", "openapi", "routes", "doctor", "backup", "restore")
     assert [name for name in names if name not in text] == []
     assert find_projects()
 

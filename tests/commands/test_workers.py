@@ -21,7 +21,16 @@ from extensions.security import Tokens
 from settings.testing_config import TestingSettings
 from tests.support.chat_clients import Member, together, within
 from tests.support.databases import only_sqlite
-from tests.support.processes import FAILURE, PATIENCE, Gunicorn, Process, environment_of, needs_proc, wait_until
+from tests.support.processes import (
+    FAILURE,
+    PATIENCE,
+    Gunicorn,
+    Process,
+    Serve,
+    environment_of,
+    needs_proc,
+    wait_until,
+)
 from tests.support.redis_servers import redis_space
 from tests.support.shopping import buyer
 from tests.support.visitors import Visitor, client_ports, many_answers, shopping
@@ -34,13 +43,6 @@ ACCESS = re.compile(r"\| (\S+) \| access - ")
 EXPECTED = {200, 201}
 
 pytestmark = [needs_proc, only_sqlite, pytest.mark.faults, pytest.mark.slow, pytest.mark.anyio]
-
-
-class Serve(Process):
-    """`python main.py serve`."""
-
-    def __init__(self, options: Sequence[str], environment: dict[str, str], log: Path) -> None:
-        super().__init__(["main.py", "serve", *options], environment, log)
 
 
 Start = Callable[[Sequence[str], dict[str, str], Path], Process]

@@ -3,9 +3,7 @@
 import json
 import os
 import re
-import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,12 +26,10 @@ from tests.support.processes import (
     ROOT,
     Process,
     environment_of,
-    free_port,
-    is_listening,
     services,
     wait_until,
 )
-from tests.support.proxies import PLACES
+from tests.support.proxies import shipped_nginx
 from tests.support.redis_servers import redis_space
 
 CONFIGURATION = ROOT / "deploy" / "nginx.conf"
@@ -41,39 +37,6 @@ CLIENT = "127.0.0.2"  # another address than nginx's own, and loopback all the s
 GOODS = "/shopdemo/goods"
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.slow]
-
-
-@contextmanager
-def shipped_nginx(folder: Path, machines: list[Process]) -> Iterator[int]:
-    """nginx by the file in deploy/, with addresses and folder of this test; answers the port."""
-    program = shutil.which("nginx", path=PLACES)
-    if program is None:
-        miss("nginx", "no nginx: install it (on Debian: apt install nginx)")
-        return
-    folder.mkdir()
-    port = free_port()
-    changes = {
-        "listen 8080": f"listen 127.0.0.1:{port}",
-        "app-1:8010": machines[0].address,
-        "app-2:8010": machines[1].address,
-        " /tmp/": f" {folder}/",
-        "/dev/stdout": f"{folder}/access.log",
-        "/dev/stderr": f"{folder}/error.log",
-    }
-    text = CONFIGURATION.read_text("utf-8")
-    for old, new in changes.items():
-        assert old in text
-        text = text.replace(old, new)
-    configuration = folder / "nginx.conf"
-    configuration.write_text(text, "utf-8")
-    command = [program, "-p", str(folder), "-c", str(configuration), "-g", "daemon off; master_process off;"]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    try:
-        wait_until(lambda: is_listening(port), PATIENCE, "nginx does not listen")
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
 
 
 class Site:

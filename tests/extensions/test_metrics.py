@@ -19,12 +19,10 @@ from settings.metrics_folder import VARIABLE
 from settings.testing_config import TestingSettings
 from tests.support.databases import only_sqlite
 from tests.support.metrics import Metrics
-from tests.support.processes import PATIENCE, ROOT, Process, environment_of, needs_proc, wait_until
+from tests.support.processes import PATIENCE, ROOT, Gunicorn, Process, Serve, environment_of, needs_proc, wait_until
 
 WORKERS = 2
 COUNT = "http_server_request_duration_seconds_count"
-SERVE = ("main.py", "serve")
-GUNICORN = ("-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "main:app")
 
 
 # -- the files ---------------------------------------------------------------------------------------------------------
@@ -128,13 +126,7 @@ def test_the_folder_of_an_old_master_is_not_taken_over(tmp_path: Path) -> None:
 # -- real workers ------------------------------------------------------------------------------------------------------
 
 
-class Gunicorn(Process):
-    """gunicorn as its file in deploy/ has it."""
-
-    port_option = "--bind=127.0.0.1:{port}"
-
-
-@pytest.fixture(params=[SERVE, GUNICORN], ids=["serve", "gunicorn"])
+@pytest.fixture(params=[Serve, Gunicorn], ids=["serve", "gunicorn"])
 def server(request: pytest.FixtureRequest, settings: TestingSettings, tmp_path: Path) -> Iterator[Process]:
     """The shop with two workers, all of whose folders are in `tmp_path`."""
     environment = environment_of(
@@ -146,8 +138,7 @@ def server(request: pytest.FixtureRequest, settings: TestingSettings, tmp_path: 
         TMPDIR=str(tmp_path),
     )
     environment.pop(VARIABLE, None)
-    kind = Gunicorn if request.param is GUNICORN else Process
-    server = kind(request.param, environment, tmp_path / "server.log")
+    server: Process = request.param([], environment, tmp_path / "server.log")
     try:
         wait_until(lambda: starts(server) == WORKERS, PATIENCE, "not all workers start")
         yield server

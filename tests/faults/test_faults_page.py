@@ -1,15 +1,15 @@
 """The table of docs/faults.md says everything of each fault, and names tests that there are."""
 
-import ast
 import re
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.documents import TEST, functions
+from tests.support.processes import ROOT
+
 PAGE = ROOT / "docs" / "faults.md"
 HEAD = ["fault", "what clients saw", "what was lost", "how it came back", "how it is tested"]
-TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)(?:\[[^\]]*\])?`")
 
 LINES = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("|")]
 CELLS = [[cell.strip() for cell in line.strip("|").split("|")] for line in LINES]
@@ -30,11 +30,6 @@ def test_no_cell_is_empty_and_each_named_test_exists(row: list[str]) -> None:
     assert named
     for file, name in named:
         assert name in functions(ROOT / file), f"{file} has no {name}"
-
-
-def functions(file: Path) -> set[str]:
-    tree = ast.parse(file.read_text("utf-8"))
-    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 def test_no_fault_that_is_tested_is_left_out() -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.faults.test_faults_page import TEST, functions
+from tests.support.documents import TEST, functions
 from tests.support.processes import ROOT
 
 RISKS = ["risk", "what this service does", "tests"]

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from api import SECURITY_HEADERS
-from tests.deploy.test_nginx import shipped_nginx
 from tests.support.databases import SqliteTemplate
 from tests.support.processes import PATIENCE, Process, environment_of, services, wait_until
+from tests.support.proxies import shipped_nginx
 
 pytestmark = pytest.mark.slow
 

@@ -91,6 +91,13 @@ class Process:
         return open_sockets(self.popen.pid)
 
 
+class Serve(Process):
+    """`python main.py serve`."""
+
+    def __init__(self, options: Sequence[str], environment: dict[str, str], log: Path) -> None:
+        super().__init__(["main.py", "serve", *options], environment, log)
+
+
 class Gunicorn(Process):
     """gunicorn by deploy/gunicorn.conf.py."""
 

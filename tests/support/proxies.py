@@ -3,12 +3,12 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.databases import miss
-from tests.support.processes import PATIENCE, Process, is_listening, wait_until
+from tests.support.processes import PATIENCE, ROOT, Process, free_port, is_listening, wait_until
 
 PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 CONFIGURATION = """
@@ -39,19 +39,48 @@ http {{
 """
 
 
+SHIPPED = ROOT / "deploy" / "nginx.conf"
+
+
 @contextmanager
 def nginx(port: int, services: Mapping[str, Process], folder: Path) -> Iterator[None]:
     """A proxy that hands each of these paths to its service; a test that finds no nginx is missed."""
+    locations = "\n    ".join(
+        f"location {path} {{ proxy_pass http://{service.address}; }}" for path, service in services.items()
+    )
+    with _running(CONFIGURATION.format(folder=folder, port=port, locations=locations), port, folder):
+        yield
+
+
+@contextmanager
+def shipped_nginx(folder: Path, machines: Sequence[Process]) -> Iterator[int]:
+    """nginx by the file in deploy/, with addresses and folder of this test; answers the port."""
+    port = free_port()
+    changes = {
+        "listen 8080": f"listen 127.0.0.1:{port}",
+        "app-1:8010": machines[0].address,
+        "app-2:8010": machines[1].address,
+        " /tmp/": f" {folder}/",
+        "/dev/stdout": f"{folder}/access.log",
+        "/dev/stderr": f"{folder}/error.log",
+    }
+    text = SHIPPED.read_text("utf-8")
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    with _running(f"daemon off;\nmaster_process off;\n{text}", port, folder):
+        yield port
+
+
+@contextmanager
+def _running(text: str, port: int, folder: Path) -> Iterator[None]:
     program = shutil.which("nginx", path=PLACES)
     if program is None:
         miss("nginx", "no nginx: install it (on Debian: apt install nginx)")
         return
-    locations = "\n    ".join(
-        f"location {path} {{ proxy_pass http://{service.address}; }}" for path, service in services.items()
-    )
     folder.mkdir()
     configuration = folder / "nginx.conf"
-    configuration.write_text(CONFIGURATION.format(folder=folder, port=port, locations=locations), "utf-8")
+    configuration.write_text(text, "utf-8")
     process = subprocess.Popen([program, "-p", str(folder), "-c", str(configuration)], stdin=subprocess.DEVNULL)
     try:
         wait_until(lambda: is_listening(port), PATIENCE, "nginx does not listen")
