@@ -3,7 +3,7 @@
 from starlette.datastructures import State
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from extensions.rate_counts import RateCounts
+from extensions.rate_counts_memory import RateCounts
 from settings import Settings
 from utils.addresses import subscriber_of
 from utils.custom_exc import NotAuthenticated, RateLimited

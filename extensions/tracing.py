@@ -4,19 +4,13 @@ The standard OTEL_… variables refine it: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTR
 OTEL_EXPORTER_OTLP_HEADERS, OTEL_BSP_… and the others of the SDK.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
 from fastapi.telemetry import TelemetryConfig
-from loguru import logger
 from opentelemetry import propagate, trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanKind, StatusCode, TracerProvider
 from starlette.datastructures import State
 
 from settings import Settings
@@ -24,17 +18,15 @@ from utils.request_context import TraceIds
 
 SERVICE_NAME = "myfastapi"
 TRACE_HEADER = "traceresponse"  # W3C Trace Context, level 2
-TRACES_PATH = "/v1/traces"
-FLUSH_SECONDS = 3.0  # for what was not sent yet when the service stops
 
 
 def make_tracer_provider(settings: Settings, version: str) -> TracerProvider | None:
     """What makes spans; None when nobody would take them."""
     if not settings.otlp_endpoint:
         return None
-    ours = Resource({"service.name": SERVICE_NAME, "service.version": version})
-    resource = Resource.create().merge(ours).merge(OTELResourceDetector().detect())
-    return TracerProvider(resource=resource, shutdown_on_exit=False)
+    from extensions.trace_export import make_provider
+
+    return make_provider(SERVICE_NAME, version)
 
 
 def telemetry(provider: TracerProvider | None) -> TelemetryConfig:
@@ -68,48 +60,14 @@ def name_span(method: str, route: str) -> None:
 
 @asynccontextmanager
 async def open_tracing(state: State) -> AsyncIterator[None]:
-    """Send spans in the background for as long as the service runs, and at its end what is left."""
-    provider: TracerProvider | None = state.tracer_provider
-    if provider is None:
+    """Send spans for as long as the service runs."""
+    if state.tracer_provider is None:
         yield
         return
-    exporter = Exporter(f"{state.settings.otlp_endpoint.rstrip('/')}{TRACES_PATH}")
-    processor = BatchSpanProcessor(exporter)
-    provider.add_span_processor(processor)
-    try:
+    from extensions.trace_export import sending
+
+    async with sending(state.tracer_provider, state.settings.otlp_endpoint):
         yield
-    finally:
-        stopping = asyncio.create_task(asyncio.to_thread(processor.shutdown))
-        await asyncio.wait([stopping], timeout=FLUSH_SECONDS)
-        exporter.shutdown()  # ends what it is still trying
-        await stopping
-
-
-class Exporter(SpanExporter):
-    """OTLP over HTTP that says once that the collector is away and once that it is back, not every few seconds."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._exporter = OTLPSpanExporter(endpoint=url)
-        self._is_away = False
-        self._is_closed = False
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send them, in the processor's thread; those that the collector does not take are dropped."""
-        result = self._exporter.export(spans)
-        is_away = result is not SpanExportResult.SUCCESS
-        if is_away and not self._is_away:
-            logger.warning("Spans are lost: {} does not take them", self._url)
-        elif self._is_away and not is_away:
-            logger.info("{} takes spans again", self._url)
-        self._is_away = is_away
-        return result
-
-    def shutdown(self) -> None:
-        """Stop; also what it is trying just now."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._exporter.shutdown()
 
 
 class TracedTransport(httpx.AsyncBaseTransport):

@@ -9,8 +9,9 @@ import pytest
 from loguru import logger
 from starlette.datastructures import State
 
-from extensions import rate_counts
-from extensions.rate_counts import MemoryCounts, RateCounts, open_rate_counts
+from extensions import rate_counts_memory, rate_counts_redis
+from extensions.rate_counts import open_rate_counts
+from extensions.rate_counts_memory import MemoryCounts, RateCounts
 from settings.testing_config import TestingSettings
 from tests.support.redis_servers import OwnRedis, redis_space
 from utils.rate_limit import SECOND, Quota
@@ -76,7 +77,7 @@ async def test_redis_forgets_who_has_waited() -> None:
 
 @pytest.mark.redis
 async def test_without_redis_each_worker_counts_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_counts, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(rate_counts_redis, "RETRY_SECONDS", 0.05)
     lines: list[str] = []
     sink = logger.add(lines.append, format="{message}")
     redis = OwnRedis()
@@ -93,7 +94,10 @@ async def test_without_redis_each_worker_counts_its_own(monkeypatch: pytest.Monk
         redis.kill()
         logger.remove(sink)
     assert shared == own == again == [True] * 5 + [False]
-    assert [line.partition(" (")[0] for line in lines] == ["Redis does not count requests"]
+    assert [line.partition(",")[0].strip() for line in lines] == [
+        "Redis counts no requests",
+        "Redis counts requests again.",
+    ]
 
 
 async def test_memory_lets_pass_as_time_goes_by() -> None:
@@ -107,7 +111,7 @@ async def test_memory_lets_pass_as_time_goes_by() -> None:
 
 
 async def test_memory_forgets_who_was_not_heard_of_for_the_longest_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_counts, "MAX_CLIENTS", 2)
+    monkeypatch.setattr(rate_counts_memory, "MAX_CLIENTS", 2)
     counts = MemoryCounts(lambda: 0)
     for client in ("a", "b", "a", "c"):
         counts.count_now(client, FIVE)
