@@ -1,5 +1,7 @@
 """How many requests a user or an address may send, told in every answer by the standard `RateLimit` headers."""
 
+from functools import lru_cache
+
 from starlette.datastructures import State
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -7,7 +9,7 @@ from extensions.rate_counts_memory import RateCounts
 from settings import Settings
 from utils.addresses import subscriber_of
 from utils.custom_exc import NotAuthenticated, RateLimited
-from utils.exception_handlers import answer_error
+from utils.exception_handlers import Refusal
 from utils.rate_limit import Quota, Verdict
 from utils.request_context import INTERNAL
 
@@ -50,8 +52,7 @@ class RateLimitMiddleware:
         if verdict.allowed:
             await self._app(scope, receive, tell)
         else:
-            error = RateLimited(headers={"Retry-After": str(verdict.retry_after)})
-            await answer_error(error)(scope, receive, tell)
+            await _refusal(verdict.retry_after).send(tell)
 
 
 class RateTeller:
@@ -70,6 +71,11 @@ class RateTeller:
         if message["type"] == "http.response.start":
             message = {**message, "headers": [*message.get("headers", ()), *self._headers]}
         await self._send(message)
+
+
+@lru_cache
+def _refusal(seconds: int) -> Refusal:
+    return Refusal(RateLimited(headers={"Retry-After": str(seconds)}))
 
 
 def _user_of(scope: Scope, state: State) -> str | None:

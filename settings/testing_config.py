@@ -21,4 +21,5 @@ class TestingSettings(Settings):
     log_dir: Path | None = None
     secret_key: SecretStr = SecretStr("testing-only-secret-known-to-everyone")
     password_memory_kib: int = 1024  # hashing is not what the tests are about
+    max_wait_seconds: float = 30  # nor how busy the machine is meanwhile
     guests: bool = True

@@ -84,6 +84,20 @@ def readable(message: str) -> str:
     return message.removeprefix("Value error, ")
 
 
+class Refusal:
+    """The answer to what is not looked at any further, made once: refusing must cost little."""
+
+    def __init__(self, error: ServiceError) -> None:
+        answer = answer_error(error)
+        self._start = {"type": "http.response.start", "status": answer.status_code}
+        self._headers = tuple(answer.raw_headers)
+        self._body = {"type": "http.response.body", "body": bytes(answer.body)}
+
+    async def send(self, send: Send) -> None:
+        await send({**self._start, "headers": list(self._headers)})
+        await send(self._body)
+
+
 class FailureMiddleware:
     """Answers crashes, and failures of the framework that are plain text, in the envelope.
 

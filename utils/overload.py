@@ -11,7 +11,7 @@ from time import monotonic
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from utils.custom_exc import Overloaded
-from utils.exception_handlers import answer_error
+from utils.exception_handlers import Refusal
 from utils.request_context import INTERNAL, RECEIVED
 
 ALWAYS_ADMITTED = 50  # requests under way at a time; with fewer nothing is known of what a worker can carry
@@ -26,12 +26,13 @@ class Load:
 
     Args:
         max_under_way: Requests at a time, whatever happens.
-        max_wait: Seconds until a request is answered.
+        max_wait: Seconds until a request is answered. Half of it may pass once it was read: before, while the loop was
+            busy with others, it waited unread for about as long.
     """
 
     def __init__(self, max_under_way: int, max_wait: float) -> None:
         self._max_under_way = max_under_way
-        self._max_wait = max_wait
+        self._max_wait_read = max_wait / 2
         self._limit = max_under_way
         self._since: float | None = None  # when counting began
         self._answered_then = 0
@@ -41,8 +42,7 @@ class Load:
     def admits_one(self, received: float | None) -> bool:
         """Whether one more may be under way that was read at a time of `monotonic`, if that is known."""
         now = monotonic()
-        # Half: before it was read it waited for about as long, while the loop was busy with others.
-        if received is not None and now - received > self._max_wait / 2:
+        if received is not None and now - received > self._max_wait_read:
             return False
         if self.under_way < ALWAYS_ADMITTED:
             self._since, self._limit = None, self._max_under_way
@@ -53,7 +53,7 @@ class Load:
     def _count(self, now: float) -> None:
         if self._since is not None:
             rate = (self.answered - self._answered_then) / (now - self._since)
-            self._limit = min(max(ALWAYS_ADMITTED, round(rate * self._max_wait)), self._max_under_way)
+            self._limit = min(max(ALWAYS_ADMITTED, round(rate * self._max_wait_read)), self._max_under_way)
         self._since, self._answered_then = now, self.answered
 
 
@@ -134,6 +134,7 @@ class OverloadMiddleware:
         self._app = app
         self._load = load
         self._exempt = exempt
+        self._refusal = Refusal(Overloaded())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in self._exempt or INTERNAL in scope["state"]:
@@ -147,4 +148,4 @@ class OverloadMiddleware:
                 place.give_up()
                 _place.reset(token)
         else:
-            await answer_error(Overloaded())(scope, receive, send)
+            await self._refusal.send(send)

@@ -1,12 +1,11 @@
-"""`python -m bench.overload`: more requests than can be answered, with our limits, without, and with uvicorn's own."""
+"""`python -m bench.overload`: more requests than can be answered, with our limits and without."""
 
 import os
 import random
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,9 +15,9 @@ import click
 
 from bench.databases import postgres_database, sqlite_database
 from bench.http import machine
-from bench.http.contestants import Place, shop_environment, start_ours
+from bench.http.contestants import Place, start_ours
 from bench.http.load import LoadError, require_wrk, run_load
-from bench.http.server import Server, cores, free_port, started
+from bench.http.server import Server, cores
 from bench.overload.client import PATIENCE_SECONDS, Seen, send
 from bench.prepare import prepare
 from bench.tables import Line, as_markdown, as_text
@@ -27,26 +26,9 @@ GOODS = 10_000
 PAGES = 400
 PEAK_CONNECTIONS = 32
 LOADS = (1, 2, 3)
-UVICORN_LIMIT = 100
 LEFT = 3
 
 Start = Callable[..., AbstractContextManager[Server]]
-
-
-@contextmanager
-def uvicorn_limited(name: str, place: Place, **settings: str) -> Iterator[Server]:
-    """The same application under uvicorn's command with its own limit of connections and tasks."""
-    assert place.database is not None
-    port = free_port()
-    environment = {
-        **shop_environment(place.database),
-        "APP_PICTURES_DIR": str(place.work / f"pictures-{port}"),
-        **settings,
-    }
-    command = [sys.executable, "-m", "uvicorn", "main:app", "--port", str(port), "--no-access-log"]
-    command += ["--limit-concurrency", str(UVICORN_LIMIT)]
-    with started(name, command, port, place.core, environment, place.work / f"{name}.log") as server:
-        yield server
 
 
 def unlimited(start: Start) -> Start:
@@ -56,7 +38,6 @@ def unlimited(start: Start) -> Start:
 WAYS: dict[str, Start] = {
     "us": start_ours,
     "no limit": unlimited(start_ours),
-    f"uvicorn's --limit-concurrency {UVICORN_LIMIT}": unlimited(uvicorn_limited),
 }
 
 

@@ -208,7 +208,7 @@ def test_a_burst_is_admitted_before_anything_is_known(clock: Clock) -> None:
 
 
 def test_no_more_than_can_be_answered_in_time(clock: Clock) -> None:
-    load = Load(1000, max_wait=2.0)
+    load = Load(1000, max_wait=4.0)
     assert admit(load, 300) == 300
     clock.now += INTERVAL_SECONDS
     answer(load, 25)  # 100 a second: 200 in two seconds
