@@ -130,9 +130,9 @@ def _middleware(settings: Settings) -> list[Middleware]:
     return [
         Middleware(RequestMiddleware, headers=headers, access_log=settings.access_log, tracing=tracing),
         *([cors] if settings.cors_origins else []),
-        overload,
         *([rate_limit] if limits_rates(settings) else []),
         Middleware(FailureMiddleware),
         *([hosts] if settings.allowed_hosts else []),
         Middleware(ReadyAnswersMiddleware),
+        overload,  # what is ready is answered sooner than refused
     ]
