@@ -62,7 +62,7 @@ test: $(DEV_PACKAGES)  ## Run the tests in parallel and in random order, with co
 	@$(PY) -m pytest --numprocesses=$(JOBS) --maxprocesses=8 --dist=worksteal --cov -m 'not faults' $(ARGS)
 
 .PHONY: faults
-faults: $(DEV_PACKAGES)  ## Kill workers and Redis under chat and shop: what was promised must hold (needs Redis)
+faults: $(DEV_PACKAGES)  ## Kill, stop and slow what shop and chat need: what was promised must hold
 	@$(PY) -m pytest --numprocesses=$(JOBS) --maxprocesses=8 --dist=worksteal -m faults $(ARGS)
 
 .PHONY: check

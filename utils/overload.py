@@ -52,6 +52,8 @@ class Load:
 
     def _count(self, now: float) -> None:
         if self._since is not None:
+            if self.answered == self._answered_then and now - self._since < self._max_wait_read:
+                return  # a burst has only begun: nothing is known yet
             rate = (self.answered - self._answered_then) / (now - self._since)
             self._limit = min(max(ALWAYS_ADMITTED, round(rate * self._max_wait_read)), self._max_under_way)
         self._since, self._answered_then = now, self.answered

@@ -220,11 +220,20 @@ def test_no_more_than_can_be_answered_in_time(clock: Clock) -> None:
     assert admit(load, 2000) == 1000 - 155
 
 
+def test_while_a_burst_comes_in_nothing_is_known(clock: Clock) -> None:
+    load = Load(1000, max_wait=4.0)
+    admit(load, 300)
+    clock.now += 1.9
+    assert admit(load, 300) == 300
+    clock.now += 0.1
+    assert admit(load, 300) == 0  # nothing was answered in half of the time
+
+
 def test_whoever_is_idle_admits_all_again(clock: Clock) -> None:
     load = Load(1000, max_wait=1.0)
     admit(load, 300)
-    clock.now += INTERVAL_SECONDS
-    assert admit(load, 300) == 0  # nothing was answered
+    clock.now += 0.5
+    assert admit(load, 300) == 0
     answer(load, 300)
     assert admit(load, 2000) == 1000
 
