@@ -24,7 +24,6 @@ from urllib.request import urlopen
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
-MIRROR = "http://deb.debian.org/debian"
 RELEASE = "trixie"  # has the Python of the base image
 PACKAGES = "python3,python3-venv,ca-certificates"
 SECRET = re.compile(r"--mount=type=secret,id=pip,target=(\S+)")
@@ -190,7 +189,7 @@ def bootstrap(folder: Path, ca: Path | None) -> Path:
     """What stands in for the base image: Debian with Python as `python`."""
     base = folder / "base"
     subprocess.run(
-        ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", RELEASE, base, MIRROR],
+        ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", RELEASE, base],
         check=True,
         stdout=subprocess.DEVNULL,
     )
