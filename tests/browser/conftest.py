@@ -5,7 +5,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +24,7 @@ from extensions.database import connect
 from settings.base import Settings
 from settings.testing_config import TestingSettings
 from tests.support.catalogue import fill
+from tests.support.processes import READY_SECONDS, wait_until
 from utils.routing import EnvelopeRoute
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
@@ -127,11 +128,12 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     settings = TestingSettings(database_url=database_url, pictures_dir=folder / "pictures")
     app = create_app(settings)
     app.include_router(probe)
-    # It lives beside other tests' services in this process, whose gauges it would set once a second.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampler, "LOOK_SECONDS", NEVER)
-        with _serve(app, settings) as port:
-            yield f"http://127.0.0.1:{port}"
+    with ExitStack() as served:
+        # It lives beside other tests' services in this process, whose gauges it would set once a second.
+        with pytest.MonkeyPatch.context() as only_here:
+            only_here.setattr(sampler, "LOOK_SECONDS", NEVER)
+            port = served.enter_context(_serve(app, settings))
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture
@@ -160,7 +162,7 @@ async def _prepare(settings: Settings) -> None:
 
 @contextmanager
 def _serve(app: FastAPI, settings: Settings) -> Iterator[int]:
-    """Fill the database and run uvicorn in a thread; a client that comes too early waits in the socket's queue."""
+    """Fill the database and run uvicorn in a thread, which has started when this is entered."""
     server = uvicorn.Server(uvicorn.Config(app, log_config=None))
 
     listener = socket.create_server(("127.0.0.1", 0))
@@ -174,6 +176,8 @@ def _serve(app: FastAPI, settings: Settings) -> Iterator[int]:
     thread = threading.Thread(target=run)
     thread.start()
     try:
+        wait_until(lambda: server.started or not thread.is_alive(), READY_SECONDS, "it does not start")
+        assert server.started, "it could not start"
         yield port
     finally:
         server.should_exit = True
