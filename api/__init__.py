@@ -10,7 +10,6 @@ from loguru import logger
 from starlette.datastructures import State
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from api import health, metrics, pages
 from api.middleware import RequestMiddleware
@@ -25,6 +24,7 @@ from extensions.tracing import TRACE_HEADER, make_tracer_provider, open_tracing,
 from settings import Problem, Settings, SettingsError, get_settings
 from utils.custom_exc import NotReady
 from utils.exception_handlers import FailureMiddleware, register_exception_handlers
+from utils.hosts import HostMiddleware
 from utils.overload import Load, OverloadMiddleware
 from utils.ready_answers import ReadyAnswersMiddleware
 from utils.routing import mount_flat
@@ -84,19 +84,20 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with open_resources(app.state, *_resources(app.state.settings)):
         await _refuse_or_report_schema(app.state)
         try:
-            yield
+            async with health.watched(app.state):
+                yield
         finally:
             close_logging()
 
 
 async def _refuse_or_report_schema(state: State) -> None:
-    """In production raise SettingsError when the schema is not current; a database that is away may come back."""
+    """In production raise SettingsError when the schema is out of date; a database that is away may come back."""
     try:
-        problems = await health.schema_problems(state)
+        problems, newer = await health.schema_problems(state), await health.newer_schemas(state)
     except NotReady:
-        problems = []
+        problems, newer = [], []
         logger.warning("The database cannot be reached; /readyz says when it can.")
-    for problem in problems:
+    for problem in (*problems, *newer):
         logger.warning(problem)
     if problems and state.settings.env == "production":
         raise SettingsError([Problem("database", problem, "see `python main.py doctor`") for problem in problems])
@@ -123,12 +124,12 @@ def _middleware(settings: Settings) -> list[Middleware]:
         allow_headers=["*"],
         expose_headers=(*EXPOSED_HEADERS, TRACE_HEADER) if tracing else EXPOSED_HEADERS,
     )
-    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts, www_redirect=False)
+    hosts = Middleware(HostMiddleware, hosts=settings.allowed_hosts, exempt=ALWAYS_ANSWERED)
     load = Load(settings.max_under_way, settings.max_wait_seconds)
     overload = Middleware(OverloadMiddleware, load=load, exempt=ALWAYS_ANSWERED)
     rate_limit = Middleware(RateLimitMiddleware, settings=settings, exempt=ALWAYS_ANSWERED)
     return [
-        Middleware(RequestMiddleware, headers=headers, access_log=settings.access_log, tracing=tracing),
+        Middleware(RequestMiddleware, headers=headers, tracing=tracing),
         *([cors] if settings.cors_origins else []),
         *([rate_limit] if limits_rates(settings) else []),
         Middleware(FailureMiddleware),

@@ -13,13 +13,12 @@ from extensions.logger import log_access
 from extensions.metrics import OTHER, traffic
 from extensions.tracing import current_trace, name_span
 from utils import log_text
-from utils.request_context import accept_request_id, request_id, trace_ids
+from utils.request_context import REFUSED, accept_request_id, request_id, trace_ids
 from utils.routing import route_template
 
 Header = tuple[bytes, bytes]
 
 CLIENT_GONE = 499  # nginx's number for a client that did not wait for the answer
-LONGEST_PATH = 1000
 
 # WebSocket close codes, RFC 6455 section 7.4.1
 NORMAL, NO_CODE, ABNORMAL, CRASHED = 1000, 1005, 1006, 1011
@@ -28,11 +27,8 @@ NORMAL, NO_CODE, ABNORMAL, CRASHED = 1000, 1005, 1006, 1011
 class RequestMiddleware:
     """The outermost layer; plain ASGI, because every request pays for it."""
 
-    def __init__(
-        self, app: ASGIApp, headers: Sequence[Header] = (), *, access_log: bool = True, tracing: bool = False
-    ) -> None:
+    def __init__(self, app: ASGIApp, headers: Sequence[Header] = (), *, tracing: bool = False) -> None:
         self._app = app
-        self.access_log = access_log
         self.tracing = tracing
         self._headers = tuple(headers)
         self._names = frozenset({b"x-request-id", *(name for name, _ in headers)})
@@ -110,10 +106,8 @@ class Exchange:
         """Tell the metrics."""
 
     def _log(self, method: str, status: int, seconds: float) -> None:
-        if not self._middleware.access_log:
-            return
         size = 0 if method == "HEAD" else self._size
-        log_access(method, _path(self._scope), status, seconds, size, _client(self._scope), self._id)
+        log_access(method, _target(self._scope), status, seconds, size, _client(self._scope), self._id)
 
     def _with_headers(self, message: Message) -> Message:
         return {**message, "headers": self._middleware.complete(message.get("headers", ()), self._id)}
@@ -136,7 +130,7 @@ class HttpExchange(Exchange):
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.disconnect" and not self._status:
-            self._status = CLIENT_GONE
+            self._status = self._scope["state"].get(REFUSED, CLIENT_GONE)
         return message
 
     def send(self, message: Message) -> Awaitable[None]:
@@ -193,15 +187,9 @@ def _sent_id(headers: Iterable[Header]) -> bytes | None:
     return None
 
 
-def _path(scope: Scope) -> str:
-    """The path as it was sent (percent-encoded, so spaces and line ends cannot deceive) and the masked query."""
-    raw: bytes | None = scope.get("raw_path")
-    path = raw.decode("latin-1") if raw else quote(scope["path"])
-    if query := scope.get("query_string"):
-        path = f"{path}?{log_text.mask_query(query[:LONGEST_PATH].decode('latin-1'))}"
-    if len(path) > LONGEST_PATH:
-        path = f"{path[:LONGEST_PATH]}..."
-    return path if path.isascii() and path.isprintable() else log_text.escape(path)
+def _target(scope: Scope) -> str:
+    path = scope.get("raw_path") or quote(scope["path"]).encode("ascii")
+    return log_text.target(path, scope.get("query_string", b""))
 
 
 def _client(scope: Scope) -> str:

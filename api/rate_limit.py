@@ -9,13 +9,14 @@ from extensions.rate_counts_memory import RateCounts
 from settings import Settings
 from utils.addresses import subscriber_of
 from utils.custom_exc import NotAuthenticated, RateLimited
-from utils.exception_handlers import Refusal
+from utils.exception_handlers import DENIAL, Refusal
 from utils.rate_limit import Quota, Verdict
 from utils.request_context import INTERNAL
 
 RATE_LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy")
 BEARER = b"bearer "
 UNKNOWN_ADDRESS = "-"
+ANSWERS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 
 
 def limits_rates(settings: Settings) -> bool:
@@ -24,7 +25,7 @@ def limits_rates(settings: Settings) -> bool:
 
 
 class RateLimitMiddleware:
-    """Counts a request with a valid token for its user, every other one for its address.
+    """Counts a request with a valid token for its user, every other one for its address; a WebSocket when it opens.
 
     Args:
         exempt: Paths that do not count.
@@ -37,7 +38,7 @@ class RateLimitMiddleware:
         self._exempt = exempt
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self._exempt or INTERNAL in scope["state"]:
+        if not self._counts(scope):
             await self._app(scope, receive, send)
             return
         state: State = scope["app"].state
@@ -52,7 +53,12 @@ class RateLimitMiddleware:
         if verdict.allowed:
             await self._app(scope, receive, tell)
         else:
-            await _refusal(verdict.retry_after).send(tell)
+            await _refusal(verdict.retry_after).send(scope, tell)
+
+    def _counts(self, scope: Scope) -> bool:
+        if scope["type"] == "websocket":
+            return DENIAL in scope.get("extensions", {})
+        return scope["type"] == "http" and scope["path"] not in self._exempt and INTERNAL not in scope["state"]
 
 
 class RateTeller:
@@ -68,7 +74,7 @@ class RateTeller:
         )
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] in ANSWERS:
             message = {**message, "headers": [*message.get("headers", ()), *self._headers]}
         await self._send(message)
 

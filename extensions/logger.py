@@ -145,7 +145,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     _console.flush()
     _console.format = JsonFormat() if settings.log_json else TextFormat(colour=colour)
     _console.stream = stream
-    _console.access = level.no <= logging.INFO
+    _console.access = settings.access_log and level.no <= logging.INFO
     _remove_handlers()
     logger.configure(patcher=_complete)
     _handlers.append(logger.add(_console.write, level=level.no, format=_formatter(_console.format), diagnose=False))
@@ -218,9 +218,10 @@ def _complete(record: "Record") -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Drop what uvicorn tells of a WebSocket's start and end; our own lines tell it."""
+    """Drop what our own lines tell: a WebSocket's start and end, and requests that were cut off at the end."""
     text = str(record.msg)
-    return not text.startswith('%s - "WebSocket %s"') and text not in ("connection open", "connection closed")
+    is_socket = text.startswith('%s - "WebSocket %s"') or text in ("connection open", "connection closed")
+    return not is_socket and not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def _intercept(level: int) -> None:

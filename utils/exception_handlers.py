@@ -1,5 +1,6 @@
 """The only way out for failures: whatever is raised becomes the envelope with its true HTTP status."""
 
+from asyncio import CancelledError
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -44,6 +45,12 @@ _BY_STATUS: Mapping[int, type[ServiceError]] = {
 }  # fmt: skip
 MAX_TOLD = 100  # errors in one answer: a body of 1 MiB can have 90,000, and the answer would be eight times as long
 LONGEST_KEY = 100  # characters of a client's own key in the place of an error
+CUT_OFF = "The service stops; whether this was done is not known."
+NOT_KEPT = "The body could not be kept just now; send it again in a moment."
+DENIAL = "websocket.http.response"  # the extension of ASGI by which a socket is refused with an answer
+NORMAL = 1000  # the close code of whoever gives none
+NO_SOCKET = "There is no WebSocket at this address."
+REFUSED_SOCKET = "You may not open this WebSocket."
 _FRAMEWORK_PHRASES = ("Content Too Large",)  # the phrase of 413 is another one before Python 3.13
 
 
@@ -60,10 +67,13 @@ async def answer_service_error(_: Request, error: ServiceError) -> Response:
 
 async def answer_http_exception(request: Request, error: HTTPException) -> Response:
     """Answer the errors of the framework itself, such as an unknown path."""
+    if isinstance(error.__cause__, OSError):  # the framework blames the client for our disk
+        logger.warning("A body could not be kept: {}", error.__cause__)
+        return answer_error(NotReady(NOT_KEPT))
     headers = error.headers
     if error.status_code == MethodNotAllowed.status_code:
         headers = {"Allow": ", ".join(sorted(_allowed_methods(request)))}
-    return answer_error(_from_status(error.status_code, str(error.detail), headers))
+    return answer_error(error_of_status(error.status_code, str(error.detail), headers))
 
 
 async def answer_validation_error(_: Request, error: RequestValidationError) -> Response:
@@ -89,17 +99,18 @@ class Refusal:
 
     def __init__(self, error: ServiceError) -> None:
         answer = answer_error(error)
-        self._start = {"type": "http.response.start", "status": answer.status_code}
+        self._start = {"status": answer.status_code}
         self._headers = tuple(answer.raw_headers)
-        self._body = {"type": "http.response.body", "body": bytes(answer.body)}
+        self._body = {"body": bytes(answer.body)}
 
-    async def send(self, send: Send) -> None:
-        await send({**self._start, "headers": list(self._headers)})
-        await send(self._body)
+    async def send(self, scope: Scope, send: Send) -> None:
+        prefix = "websocket." if scope["type"] == "websocket" else ""
+        await send({**self._start, "type": f"{prefix}http.response.start", "headers": list(self._headers)})
+        await send({**self._body, "type": f"{prefix}http.response.body"})
 
 
 class FailureMiddleware:
-    """Answers crashes, and failures of the framework that are plain text, in the envelope.
+    """Answers crashes, and failures of the framework that are plain text or no answer at all, in the envelope.
 
     It stands inside the CORS and request-id middleware, so that these answers carry their headers too:
     Starlette's own handler for crashes stands outside of everything.
@@ -110,29 +121,45 @@ class FailureMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything through until something fails."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" and DENIAL not in scope.get("extensions", {}):
             await self.app(scope, receive, send)
             return
-        started = replaced = False
-
-        async def send_enveloped(message: Message) -> None:
-            nonlocal started, replaced
-            if message["type"] == "http.response.start":
-                started = True
-                if replaced := _is_plain_failure(message):
-                    await answer_error(_from_status(message["status"], "", _kept_headers(message)))(
-                        scope, receive, send
-                    )
-            if not replaced:
-                await send(message)
-
+        answer = Answer(scope, receive, send)
         try:
-            await self.app(scope, receive, send_enveloped)
+            await self.app(scope, receive, answer.send)
+        except CancelledError:  # at the end of the time that the service has to stop
+            await answer.fail(NotReady(CUT_OFF))
+            raise
         except Exception:
-            if started:
-                raise  # the answer is on its way; the server can only cut the connection
-            logger.exception("{} {} failed", scope["method"], scope["path"])
-            await answer_error(InternalError())(scope, receive, send)
+            if answer.started:
+                raise  # the server can only cut the connection
+            logger.exception("{} {} failed", scope.get("method", "WS"), scope["path"])
+            await answer.fail(InternalError())
+
+
+class Answer:
+    """What an application sends: passed on, or replaced when it begins as a failure that is not in the envelope."""
+
+    __slots__ = ("_receive", "_replaced", "_scope", "_send", "started")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self.started = self._replaced = False
+
+    async def send(self, message: Message) -> None:
+        if not self.started:
+            if error := _failure(message):
+                self._replaced = True
+                await self.fail(error)
+            self.started = True
+        if not self._replaced:
+            await self._send(message)
+
+    async def fail(self, error: ServiceError) -> None:
+        """Answer with an error, unless an answer is on its way."""
+        if not self.started:
+            self.started = True
+            await answer_error(error)(self._scope, self._receive, self._send)
 
 
 def _allowed_methods(request: Request) -> set[str]:
@@ -142,8 +169,14 @@ def _allowed_methods(request: Request) -> set[str]:
     return allowed | {"HEAD"} if "GET" in allowed else allowed
 
 
-def _is_plain_failure(start: Message) -> bool:
-    return start["status"] >= 400 and Headers(raw=start["headers"]).get("content-type", "").startswith("text/plain")
+def _failure(start: Message) -> ServiceError | None:
+    """What fails, if an answer that begins like this is not in the envelope."""
+    if start["type"] == "websocket.close":  # with its own code the framework means that there is nothing
+        return NotFound(NO_SOCKET) if start.get("code", NORMAL) == NORMAL else Forbidden(REFUSED_SOCKET)
+    status: int = start.get("status", 0)
+    if status >= 400 and Headers(raw=start["headers"]).get("content-type", "").startswith("text/plain"):
+        return error_of_status(status, headers=_kept_headers(start))
+    return None
 
 
 def _kept_headers(start: Message) -> dict[str, str]:
@@ -152,7 +185,8 @@ def _kept_headers(start: Message) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name not in ("content-type", "content-length")}
 
 
-def _from_status(status: int, detail: str, headers: Mapping[str, str] | None) -> ServiceError:
+def error_of_status(status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> ServiceError:
+    """The error of this HTTP status, with our own sentence instead of the bare phrase of the status."""
     message = None if detail in (HTTPStatus(status).phrase, *_FRAMEWORK_PHRASES) else detail or None
     if known := _BY_STATUS.get(status):
         return known(message, headers=headers)

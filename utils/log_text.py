@@ -5,6 +5,7 @@ import time
 from functools import lru_cache
 
 MASK = "***"
+LONGEST_TARGET = 1000
 
 _NAME = (
     r"(?:pass(?:word|wd|phrase)|pwd|secret|token|jwt|credentials?|authorization|set-cookie|cookie|signature"
@@ -50,6 +51,16 @@ def is_secret_name(name: str) -> bool:
 def escape(text: str) -> str:
     r"""Show control characters as `\n`, `\x1b` …, so that a text stays on its line and paints nothing."""
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def target(path: bytes, query: bytes) -> str:
+    """A request's path as it was sent (percent-encoded, so spaces cannot deceive) and its masked query."""
+    text = path.decode("latin-1")
+    if query:
+        text = f"{text}?{mask_query(query[:LONGEST_TARGET].decode('latin-1'))}"
+    if len(text) > LONGEST_TARGET:
+        text = f"{text[:LONGEST_TARGET]}..."
+    return text if text.isascii() and text.isprintable() else escape(text)
 
 
 def indent(text: str) -> str:

@@ -150,4 +150,4 @@ class OverloadMiddleware:
                 place.give_up()
                 _place.reset(token)
         else:
-            await self._refusal.send(send)
+            await self._refusal.send(scope, send)

@@ -9,6 +9,7 @@ NO_REQUEST = "-"
 INTERNAL = "internal"  # in the state of a request's scope: it comes from this process, on behalf of another request
 ON_STOP = "on_stop"  # in the state of a request's scope: what the server calls when it begins to stop
 RECEIVED = "received"  # in the state of a request's scope: when the server had read its head, by `time.monotonic`
+REFUSED = "refused"  # in the state of a request's scope: the status that the server answered in the application's place
 
 
 class TraceIds(NamedTuple):

@@ -21,9 +21,9 @@ HEADERS = ((b"x-content-type-options", b"nosniff"), (b"content-security-policy",
 class Log:
     """What was logged, as JSON."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, access_log: bool = True) -> None:
         self.stream = io.StringIO()
-        configure_logging(TestingSettings(log_json=True), self.stream)
+        configure_logging(TestingSettings(log_json=True, access_log=access_log), self.stream)
 
     def lines(self) -> list[dict[str, Any]]:
         close_logging()
@@ -289,8 +289,10 @@ async def test_a_cancelled_request_is_499(log: Log) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_access_log_can_be_off(log: Log) -> None:
-    server = await call(answer(), access_log=False)
+@pytest.mark.usefixtures("log")
+async def test_the_access_log_can_be_off() -> None:
+    log = Log(access_log=False)
+    server = await call(answer())
     assert len(server.headers()) == 3
     assert log.facts() == []
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
+from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from api import create_app
 from extensions.security import Tokens
@@ -70,6 +70,20 @@ def test_errors_count_and_tell_too(client: TestClient) -> None:
         (404, '"address";r=0;t=60', None),
         (429, '"address";r=0;t=60', "30"),
     ]
+
+
+@limited
+def test_a_socket_counts_when_it_is_opened(client: TestClient) -> None:
+    for left in ('"address";r=1;t=30', '"address";r=0;t=60'):
+        with client.websocket_connect("/websocketdemo/ws/User1") as socket:
+            socket.send_json({"message": "hi"})
+        assert (b"ratelimit", left.encode()) in socket.extra_headers  # type: ignore[operator]
+    with pytest.raises(WebSocketDenialResponse) as refused, client.websocket_connect("/websocketdemo/ws/User1"):
+        raise AssertionError("it was opened")
+    assert refused.value.status_code == 429
+    assert refused.value.json() == failure(RateLimited)
+    assert refused.value.headers["Retry-After"] == "30"
+    assert "X-Request-ID" in refused.value.headers
 
 
 @limited

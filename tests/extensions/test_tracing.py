@@ -153,7 +153,6 @@ def test_a_payment_is_one_trace_through_shop_and_gateway(
 def test_log_lines_of_a_request_tell_its_trace_and_others_none(
     traced: FastAPI, log: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    traced.user_middleware[0].kwargs["access_log"] = True
     with TestClient(traced) as client:
         answers = [client.get(path) for path in ("/healthz", "/nothing")]
     told = [(line["trace_id"], line["span_id"]) for line in log() if line["logger"] == "access"]
@@ -164,7 +163,6 @@ def test_log_lines_of_a_request_tell_its_trace_and_others_none(
 def test_text_lines_end_with_the_trace(traced: FastAPI) -> None:
     stream = io.StringIO()
     configure_logging(TestingSettings(), stream)
-    traced.user_middleware[0].kwargs["access_log"] = True
     with TestClient(traced) as client:
         trace_id, span_id, _ = ids_of(client.get("/healthz"))
     configure_logging(TestingSettings(log_level="ERROR"))
