@@ -1,6 +1,10 @@
 """`main:app` for servers, `python main.py …` for people."""
 
 if __name__ == "__main__":
+    import signal
+
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until what follows can take it
     from commands import cli
 
     cli(prog_name="python main.py")

@@ -1,30 +1,44 @@
 """Whether the service lives, and whether it can do its work."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.datastructures import State
 
+from extensions.metrics import gauge
+from extensions.migrations import Migrations
+from utils.background import Background
 from utils.custom_exc import NotReady, errors
+from utils.response_code import Output
 from utils.routing import EnvelopeRoute
+
+LOOK_SECONDS = 15.0  # as often as Prometheus asks for metrics
 
 router = APIRouter(route_class=EnvelopeRoute, tags=["service"])
 
+_readiness = gauge("service_readiness", "Worker processes by what /readyz says of them.", ("status",))
+for _status in ("ready", "degraded", "unready"):
+    _readiness.labels(_status)  # who waits for one of them must see that there is none
 
-class Health(BaseModel):
+
+class Health(Output):
     """The process answers."""
 
     status: str = "alive"
 
 
-class Readiness(BaseModel):
+class Readiness(Output):
     """Everything that is needed can be reached; `checks` says what was asked."""
 
     status: Literal["ready", "degraded"] = "ready"
     checks: list[str]
-    problems: list[str] = Field([], description="What only a part of the service needs and is away.")
+    problems: list[str] = Field(
+        [], description="What is away and only a part needs, and schemas that are newer than the code."
+    )
 
 
 @router.get("/healthz")
@@ -36,13 +50,53 @@ async def show_health() -> Health:
 @router.get("/readyz", responses=errors(NotReady))
 async def show_readiness(request: Request) -> Readiness:
     """Whether every dependency can be reached and the schema is current; 503 names which is not."""
-    state = request.app.state
+    return await examine(request.app.state)
+
+
+async def examine(state: State) -> Readiness:
+    """Ask all dependencies; raises NotReady, which names what is away."""
     if problems := await find_problems(state):
         raise NotReady(f"Not ready: {'; '.join(problems)}.", data={"problems": problems})
     checks = [*_checked(state), *_checked(state, essential=False), "schema"]
-    if problems := await _find_away(state, essential=False):
+    if problems := [*await _find_away(state, essential=False), *await newer_schemas(state)]:
         return Readiness(status="degraded", checks=checks, problems=problems)
     return Readiness(checks=checks)
+
+
+class Watch:
+    """Tells the metrics what `/readyz` would say: nobody may be asking, and somebody must be woken."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._told: str | None = None
+
+    async def look(self) -> None:
+        try:
+            status: str = (await examine(self._state)).status
+        except NotReady:
+            status = "unready"
+        self.tell(status)
+
+    def tell(self, status: str | None) -> None:
+        """Count this worker there, and no longer where it was; None when it ends."""
+        if self._told:
+            _readiness.labels(self._told).dec()
+        if status:
+            _readiness.labels(status).inc()
+        self._told = status
+
+
+@asynccontextmanager
+async def watched(state: State) -> AsyncIterator[None]:
+    """Look again and again for as long as everything is open."""
+    watch = Watch(state)
+    background = Background()
+    background.every(LOOK_SECONDS, watch.look)
+    try:
+        yield
+    finally:
+        await background.close()
+        watch.tell(None)
 
 
 async def find_problems(state: State) -> list[str]:
@@ -56,13 +110,25 @@ async def find_problems(state: State) -> list[str]:
 
 
 async def schema_problems(state: State) -> list[str]:
-    """One sentence for each sub-project whose tables are not the ones of this code."""
-    found = [migrations for project in state.projects if (migrations := project.migrations)]
+    """One sentence for each sub-project whose tables are not the ones of this code, nor of newer code."""
     return [
         f"the schema of {migrations.project} is out of date: run `python main.py migrate`"
-        for migrations in found
-        if not await migrations.is_current(state.database)
+        for migrations in _migrations(state)
+        if await migrations.is_out_of_date(state.database)
     ]
+
+
+async def newer_schemas(state: State) -> list[str]:
+    """One sentence for each sub-project whose tables are those of newer code, with which this code goes on."""
+    return [
+        f"the schema of {migrations.project} is newer than this code"
+        for migrations in _migrations(state)
+        if await migrations.is_ahead(state.database)
+    ]
+
+
+def _migrations(state: State) -> list[Migrations]:
+    return [migrations for project in state.projects if (migrations := project.migrations)]
 
 
 async def _find_away(state: State, *, essential: bool) -> list[str]:

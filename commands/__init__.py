@@ -8,7 +8,7 @@ import click
 from api.projects import ProjectError, find_commands
 from commands.backup import backup, restore
 from commands.inspect import doctor, openapi, routes, settings
-from commands.serve import serve
+from commands.serve import serve, take_hang_ups
 from commands.tables import migrate, seed
 from commands.token import token
 from settings import SettingsError
@@ -58,6 +58,8 @@ def cli(context: click.Context) -> None:
     """Run and look after myFastAPI; alone it serves. Settings come from APP_… in the environment or .env."""
     if context.invoked_subcommand is None:
         context.invoke(serve)
+    elif context.invoked_subcommand != serve.name:
+        take_hang_ups()
 
 
 for command in (serve, migrate, seed, token, openapi, routes, settings, doctor, backup, restore):

@@ -1,13 +1,15 @@
 """`python main.py openapi`, `routes`, `settings` and `doctor`: what the service is, and what is wrong with it."""
 
+import asyncio
 import json
 
 import click
-from fastapi.routing import iter_route_contexts
+from fastapi.routing import RouteContext, iter_route_contexts
+from starlette.routing import WebSocketRoute
 
 from api import create_app
-from commands.problems import find_doubts, find_problems
-from settings import PREFIX, examine_settings, get_settings
+from commands.problems import find_doubts, find_problems, newer_schemas
+from settings import PREFIX, Settings, examine_settings, get_settings
 from utils.log_text import mask
 
 
@@ -21,18 +23,23 @@ def openapi() -> None:
 def routes() -> None:
     """List every route: methods, path, name."""
     for route in iter_route_contexts(create_app(get_settings()).routes):
-        methods = ",".join(sorted(route.methods or {"WS" if "websocket" in str(route.endpoint) else "MOUNT"}))
-        click.echo(f"{methods:8} {route.path:48} {route.name}")
+        click.echo(f"{_methods(route):8} {route.path:48} {route.name}")
+
+
+def _methods(route: RouteContext) -> str:
+    if isinstance(route.original_route, WebSocketRoute):
+        return "WS"
+    methods = route.methods or {"MOUNT"}
+    return ",".join(sorted({*methods, "HEAD"} if "GET" in methods else methods))  # HEAD is GET without the body
 
 
 @click.command()
 def settings() -> None:
     """List every setting with its value now and what it is for; secrets are not shown."""
     found, _ = examine_settings()
-    for name, field in type(found).model_fields.items():
-        click.echo(
-            f"{PREFIX + name.upper():24} {mask(str(getattr(found, name))):44} {field.description or ''}".rstrip()
-        )
+    for name, field in Settings.model_fields.items():
+        value = mask(str(getattr(found, name)))
+        click.echo(f"{PREFIX + name.upper():28} {value:44} {field.description}")
 
 
 @click.command()
@@ -44,6 +51,8 @@ def doctor() -> None:
         click.echo(f"✗ {problem.setting} {problem.reason}\n    → {problem.mend}")
     if problems:
         raise SystemExit(1)
-    for doubt in find_doubts(found):
+    newer = asyncio.run(newer_schemas(found))
+    for doubt in (*find_doubts(found), *newer):
         click.echo(f"! {doubt.setting} {doubt.reason}\n    → {doubt.mend}")
-    click.echo(f"✓ The settings for {found.env} are usable, the database answers and its schema is current.")
+    schema = "newer" if newer else "current"
+    click.echo(f"✓ The settings for {found.env} are usable, the database answers and its schema is {schema}.")

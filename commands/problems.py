@@ -16,6 +16,7 @@ MEND_GATEWAY = "set it to where the payment gateway runs, such as https://pay.ex
 MEND_CALLBACK = (
     "set it to where the gateway reaches the shop, such as https://shop.example.com/shopdemo/payments/webhook"
 )
+MEND_CODE = "put the newer code in place, unless you went back to this one"
 SIMULATED = "paymentdemo"
 NEEDED_TO_ASK = {"APP_ENV", "APP_DATABASE_URL", "APP_PROJECTS"}
 
@@ -66,13 +67,23 @@ def find_problems(settings: Settings, problems: list[Problem]) -> list[Problem]:
     return problems + asyncio.run(_schema_problems(settings))
 
 
+async def newer_schemas(settings: Settings) -> list[Problem]:
+    """Tables that newer code has changed, which does not keep this code from its work."""
+    async with open_migrations(settings) as (database, found):
+        return [
+            Problem(f"the schema of {migrations.project}", "is newer than this code", MEND_CODE)
+            for migrations in found
+            if await migrations.is_ahead(database)
+        ]
+
+
 async def _schema_problems(settings: Settings) -> list[Problem]:
     try:
         async with open_migrations(settings) as (database, found):
             return [
                 Problem(f"the schema of {migrations.project}", "is out of date", "run `python main.py migrate`")
                 for migrations in found
-                if not await migrations.is_current(database)
+                if await migrations.is_out_of_date(database)
             ]
     except NotReady:
         return [UNREACHABLE]

@@ -1,20 +1,33 @@
 """Alembic migrations: every sub-project has its own revisions and its own version table."""
 
+import re
 import sqlite3
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
+from alembic.operations.ops import MigrationScript
+from alembic.script import Script, ScriptDirectory
 from sqlalchemy import ColumnClause, Connection, MetaData, Select, String, column, select, table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from extensions.database import Database
 
 SCRIPTS = Path(__file__).parent / "alembic"
+FORMATTING = {  # as `make format` does it
+    "hooks": "mend, format",
+    "mend.type": "module",
+    "mend.module": "ruff",
+    "mend.options": "check --fix-only --quiet REVISION_SCRIPT_FILENAME",
+    "format.type": "module",
+    "format.module": "ruff",
+    "format.options": "format --quiet REVISION_SCRIPT_FILENAME",
+}
 VERSION_TABLE = "alembic_version_"  # and the name of the sub-project
 
 
@@ -31,6 +44,11 @@ class Migrations:
         """Where the database says which revision it has."""
         return f"{VERSION_TABLE}{self.project}"
 
+    @property
+    def are_missing(self) -> bool:
+        """Whether there are tables, and no revision that makes them."""
+        return bool(self.metadata.tables) and not _heads(self.folder)
+
     async def upgrade(self, engine: AsyncEngine) -> None:
         """Bring the database to the newest revision."""
         async with engine.begin() as connection:
@@ -41,21 +59,27 @@ class Migrations:
         async with engine.begin() as connection:
             await connection.run_sync(lambda sync: command.check(self._config(sync)))
 
-    async def revise(self, engine: AsyncEngine, message: str) -> None:
-        """Write a new revision from the difference between the tables in code and database."""
+    async def revise(self, engine: AsyncEngine, message: str) -> Path | None:
+        """Write a new revision from the difference between the tables in code and database; None if there is none.
+
+        Raises alembic.util.exc.CommandError when the database does not have the newest revision.
+        """
         async with engine.begin() as connection:
-            await connection.run_sync(lambda sync: command.revision(self._config(sync), message, autogenerate=True))
+            return await connection.run_sync(lambda sync: self._write_revision(sync, message))
 
     async def is_current(self, database: Database) -> bool:
-        """Whether the database has the newest revision; raises NotReady when it cannot be asked.
+        """Whether the database has the newest revision; raises NotReady when it cannot be asked."""
+        return not self.are_missing and await self._revisions(database) == _heads(self.folder)
 
-        A read like any other: readiness must not wait behind a long transaction.
-        """
-        try:
-            records = await database.fetch_all(_revisions_in(self.version_table))
-        except (sqlite3.OperationalError, asyncpg.UndefinedTableError):  # there is no such table yet
-            records = []
-        return {record["version_num"] for record in records} == _heads(self.folder)
+    async def is_out_of_date(self, database: Database) -> bool:
+        """Whether this code needs tables that are not there; those of newer code will do, as migrations only add."""
+        return not (await self.is_current(database) or await self.is_ahead(database))
+
+    async def is_ahead(self, database: Database) -> bool:
+        """Whether newer code has changed the tables: its revision has a higher number."""
+        reached = [self._number(revision) for revision in _heads(self.folder)]
+        found = [self._number(revision) for revision in await self._revisions(database)]
+        return all(reached) and max(found, default=0) > max(reached, default=0)
 
     def knows(self, revision: str) -> bool:
         """Whether this code has the revision; one that it does not have was made by newer code."""
@@ -65,6 +89,36 @@ class Migrations:
         """Whether this is what `upgrade` leads to."""
         return {revision} == _heads(self.folder)
 
+    def _number(self, revision: str) -> int:
+        """As `revise` counts them; 0 for one that somebody named otherwise."""
+        numbered = re.fullmatch(rf"{re.escape(self.project)}_([0-9]+)", revision)
+        return int(numbered[1]) if numbered else 0
+
+    async def _revisions(self, database: Database) -> set[str]:
+        """Those of the database, by a read like any other: readiness must not wait behind a long transaction."""
+        try:
+            records = await database.fetch_all(_revisions_in(self.version_table))
+        except (sqlite3.OperationalError, asyncpg.UndefinedTableError):  # there is no such table yet
+            records = []
+        return {record["version_num"] for record in records}
+
+    def _write_revision(self, connection: Connection, message: str) -> Path | None:
+        number = f"{len(list(_scripts(self.folder).walk_revisions())) + 1:04}"
+        config = self._config(connection)
+        config.set_main_option("file_template", f"{number}_%%(slug)s")
+        if find_spec("ruff"):  # where nobody works on the code it is not installed
+            for option, value in FORMATTING.items():
+                config.set_section_option("post_write_hooks", option, value)
+        written = command.revision(
+            config,
+            message,
+            autogenerate=True,
+            rev_id=f"{self.project}_{number}",
+            process_revision_directives=_drop_if_empty,
+        )
+        _heads.cache_clear()
+        return Path(written.path) if isinstance(written, Script) else None
+
     def _config(self, connection: Connection) -> Config:
         config = Config()
         config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
@@ -72,6 +126,11 @@ class Migrations:
         config.set_main_option("path_separator", "newline")
         config.attributes.update(connection=connection, metadata=self.metadata, version_table=self.version_table)
         return config
+
+
+def _drop_if_empty(_: Any, __: Any, scripts: list[MigrationScript]) -> None:
+    if all(script.upgrade_ops is None or script.upgrade_ops.is_empty() for script in scripts):
+        scripts.clear()
 
 
 @lru_cache

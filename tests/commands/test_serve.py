@@ -3,12 +3,14 @@
 import signal
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.databases import only_sqlite
-from tests.support.processes import FAILURE, Process, environment_of, services
+from tests.support.processes import PATIENCE, ROOT, Process, environment_of, services, wait_until
 
-NO_WORKER_STARTS = 3
+START_SECONDS = 60.0  # two processes on a machine that has much else to do
+CLIENT = "203.0.113.7"
 
 pytestmark = [only_sqlite, pytest.mark.slow]
 
@@ -22,11 +24,34 @@ def test_one_process_is_stopped_by_a_signal_to_restart(database_url: str, tmp_pa
         assert "Application shutdown complete" in process.said()
 
 
-def test_workers_that_cannot_start_end_the_server(database_url: str, tmp_path: Path) -> None:
-    environment = environment_of("websocketdemo", database_url, "redis://127.0.0.1:not-a-port/0")
-    process = Process(["main.py", "serve", "--workers=2"], environment, tmp_path / "server.log")
+def test_new_workers_believe_the_proxies_that_the_file_names_now(database_url: str, tmp_path: Path) -> None:
+    """What the supervisor read at its start is not theirs."""
+    environment = environment_of("accounts", database_url, APP_ENV="development", APP_LOG_LEVEL="INFO")
+    file = tmp_path / ".env"
+    file.write_text("APP_TRUSTED_PROXIES=10.0.0.1\n")
+    command = [str(ROOT / "main.py"), "serve", "--workers=2"]
+    process = Process(command, environment, tmp_path / "server.log", cwd=tmp_path)
     try:
-        assert process.wait() == NO_WORKER_STARTS
-        assert FAILURE.search(process.said())
+        wait_until(lambda: process.said().count("startup complete") == 2, START_SECONDS, "not all workers start")
+        assert client_in_the_log(process, "before") == "127.0.0.1"
+        file.write_text("APP_TRUSTED_PROXIES=127.0.0.1\n")
+        process.popen.send_signal(signal.SIGHUP)
+        wait_until(lambda: process.said().count("Finished server process") == 2, START_SECONDS, "they are not replaced")
+        assert client_in_the_log(process, "after") == CLIENT
+        process.terminate()
+        assert process.wait() == 0
     finally:
         process.end()
+
+
+def client_in_the_log(process: Process, request: str) -> str:
+    """Who asked, in the access line of a request that came through a proxy on this machine."""
+    headers = {"X-Forwarded-For": CLIENT, "X-Request-ID": request}
+    assert httpx.get(f"http://{process.address}/healthz", headers=headers).status_code == 200
+
+    def lines() -> list[str]:
+        return [line for line in process.said().splitlines() if f"| {request} | access" in line]
+
+    wait_until(lambda: bool(lines()), PATIENCE, "there is no access line")
+    (line,) = lines()
+    return next(address for address in (CLIENT, "127.0.0.1") if address in line)

@@ -53,7 +53,7 @@ def running(start: Start, environment: dict[str, str], folder: Path, *options: s
     """A server and its workers; it must stop with 0 when it is told to."""
     server = start(options, {**environment, "APP_LOG_LEVEL": "INFO", "APP_WORKERS": str(WORKERS)}, folder / "log")
     try:
-        wait_until(lambda: server.said().count("startup complete") == WORKERS, PATIENCE, "not all workers start")
+        wait_until(lambda: server.said().count("startup complete") == WORKERS, 3 * PATIENCE, "not all workers start")
         yield server
         server.terminate()
         assert server.wait() == 0
@@ -98,7 +98,7 @@ async def replaced(server: Process, *pids: int) -> None:
         started = server.said().count("startup complete")
         return started == WORKERS + len(pids) and not any(lives(pid) for pid in pids)
 
-    await asyncio.to_thread(wait_until, are_replaced, 2 * PATIENCE, f"{pids} are not replaced")
+    await asyncio.to_thread(wait_until, are_replaced, 4 * PATIENCE, f"{pids} are not replaced")
 
 
 async def restarted(server: Process) -> None:

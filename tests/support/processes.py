@@ -29,13 +29,13 @@ class Process:
 
     port_option = "--port={port}"
 
-    def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path) -> None:
+    def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path, cwd: Path = ROOT) -> None:
         self.port = free_port()
         self._log = log
         with log.open("wb") as said:
             self.popen = subprocess.Popen(
                 [sys.executable, *command, self.port_option.format(port=self.port)],
-                cwd=ROOT,
+                cwd=cwd,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=said,
