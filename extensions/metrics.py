@@ -5,13 +5,13 @@ Why it is so, with figures: docs/decisions/0011-watching.md.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, values
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from extensions.metrics_files import tidied
+from extensions.metrics_files import SharedFile, tidied
 from settings.metrics_folder import metrics_folder
 
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
@@ -19,6 +19,7 @@ CLOSE_CODES = frozenset(range(1000, 1016))  # RFC 6455's registry; clients may c
 OTHER = "_OTHER"  # what a client makes up must not make a series
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
+values.MmapedDict = SharedFile  # type: ignore[assignment,attr-defined]  # its own ends the worker when the disk is full
 disable_created_metrics()  # a series more for each one, which nobody asks for
 
 _registry = CollectorRegistry()
@@ -36,9 +37,11 @@ def counter(name: str, text: str, labels: Sequence[str] = ()) -> Counter:
     return Counter(name, text, labels, registry=_registry)
 
 
-def gauge(name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
-    """What goes up and down; the sum of all workers that live."""
-    return Gauge(name, text, labels, registry=_registry, multiprocess_mode="livesum")
+def gauge(
+    name: str, text: str, labels: Sequence[str] = (), *, workers: Literal["livesum", "livemax"] = "livesum"
+) -> Gauge:
+    """What goes up and down; the sum, or the largest, of all workers that live."""
+    return Gauge(name, text, labels, registry=_registry, multiprocess_mode=workers)
 
 
 def histogram(name: str, text: str, labels: Sequence[str] = ()) -> Histogram:

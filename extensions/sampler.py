@@ -1,7 +1,8 @@
 """Looks once a second at what is too dear to count as it happens: connections, memory, what waits for clients."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from platform import python_version
 from time import perf_counter
@@ -14,6 +15,7 @@ from utils.background import Background
 
 LOOK_SECONDS = 1.0
 LAG_SECONDS = 0.1  # between two questions how late the event loop is
+MOST_MISSED = 600  # questions that are answered later: those of a minute, after which a worker was stopped, not busy
 
 _lag = histogram("event_loop_lag_seconds", "How much later than it was due the event loop did something.")
 _workers = gauge("service_workers", "Worker processes that serve.")
@@ -28,6 +30,10 @@ _figures = {
     )
 }
 
+_fullness = gauge(
+    "process_open_fds_ratio", "The part of its limit of open files that the fullest worker has.", workers="livemax"
+)
+
 
 class ProcessFigures:
     """What the system knows of this process; nothing where there is no /proc."""
@@ -37,13 +43,14 @@ class ProcessFigures:
         self._seconds = 0.0
 
     def measure(self) -> None:
-        for family in self._collector.collect():
-            value = family.samples[0].value
-            if family.name in _figures:
-                _figures[family.name].set(value)
-            elif family.name == "process_cpu_seconds":
-                _cpu.inc(max(0.0, value - self._seconds))
-                self._seconds = value
+        found = {family.name: family.samples[0].value for family in self._collector.collect()}
+        for name in _figures.keys() & found.keys():
+            _figures[name].set(found[name])
+        if "process_max_fds" in found:
+            _fullness.set(found["process_open_fds"] / found["process_max_fds"])
+        seconds = found.get("process_cpu_seconds", 0.0)
+        _cpu.inc(max(0.0, seconds - self._seconds))
+        self._seconds = seconds
 
 
 _process = ProcessFigures()
@@ -84,4 +91,15 @@ async def _watch_loop() -> None:
     while True:
         due = perf_counter() + LAG_SECONDS
         await asyncio.sleep(LAG_SECONDS)
-        _lag.observe(max(0.0, perf_counter() - due))
+        for lag in lags(perf_counter() - due):
+            _lag.observe(lag)
+
+
+def lags(late: float) -> Iterator[float]:
+    """How late each question was that was due meanwhile: one alone would count a long block as little as a short one.
+
+    This corrects for coordinated omission as HdrHistogram does (`recordValueWithExpectedInterval`).
+    """
+    yield max(0.0, late)
+    missed = min(math.ceil(late / LAG_SECONDS) - 1, MOST_MISSED)
+    yield from (late - number * LAG_SECONDS for number in range(1, missed + 1))

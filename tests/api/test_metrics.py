@@ -18,9 +18,11 @@ from api.shopdemo.schemas import Goods
 from api.websocketdemo.event_stream import EventStream
 from api.websocketdemo.outlets import Batch, FrameOutlet, PlainOutlet
 from extensions.database import Database
+from extensions.sampler import MOST_MISSED, lags
 from tests.support.databases import only_postgres, only_sqlite
 from tests.support.metrics import Metrics
-from tests.support.processes import PATIENCE, wait_until
+from tests.support.processes import PATIENCE, needs_proc, wait_until
+from utils.custom_exc import NotReady
 
 COUNT = "http_server_request_duration_seconds_count"
 SOCKET = "/websocketdemo/ws/{room}/{user}"
@@ -185,6 +187,31 @@ def test_a_refused_socket_is_counted_by_its_status(client: TestClient) -> None:
         open_from_elsewhere()
 
 
+@only_sqlite
+def test_refusals_of_the_chat_are_counted_by_their_code(
+    client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an outage too, in which sockets stay open and no request fails."""
+    refusals, lobby = "chat_refusals_total", "/websocketdemo/ws/User1"
+
+    async def fail(*_: object, **__: object) -> None:
+        raise NotReady
+
+    with client.websocket_connect(lobby) as one:
+        one.receive_json()
+        monkeypatch.setattr(app.state.hub.store, "add", fail)
+        monkeypatch.setattr(app.state.broker, "enter", fail)
+        with counted(client, refusals, 1, code="50311"):
+            one.send_json({"message": "hi"})
+            assert one.receive_json()["code"] == 50311
+        with counted(client, refusals, 1, code="42211"):
+            one.send_json({})
+            assert one.receive_json()["code"] == 42211
+        with counted(client, refusals, 1, code="503"), client.websocket_connect("/websocketdemo/ws/User2") as two:
+            assert two.receive_json()["code"] == 503
+            assert two.receive() == {"type": "websocket.close", "code": 1013, "reason": ""}
+
+
 class Stuck:
     """A socket whose client does not read."""
 
@@ -287,14 +314,28 @@ async def test_reads_that_wait_for_a_connection_to_postgresql(async_client: http
 @only_sqlite
 @pytest.mark.anyio
 async def test_an_event_loop_that_stands_still_is_seen(async_client: httpx.AsyncClient) -> None:
+    """Every question counts that was due meanwhile."""
+
     def late(metrics: Metrics) -> float:
         name = "event_loop_lag_seconds"
         return metrics.value(f"{name}_count") - metrics.value(f"{name}_bucket", le="0.1")
 
     before = late(Metrics((await async_client.get("/metrics")).text))
-    time.sleep(0.4)  # noqa: ASYNC251  (that is the fault)
+    time.sleep(2)  # noqa: ASYNC251  (that is the fault)
     await asyncio.sleep(0.15)
-    assert late(Metrics((await async_client.get("/metrics")).text)) > before
+    assert late(Metrics((await async_client.get("/metrics")).text)) >= before + 18
+
+
+@pytest.mark.parametrize(
+    ("late", "expected"),
+    [(-0.001, [0.0]), (0.0, [0.0]), (0.04, [0.04]), (0.13, [0.13, 0.03]), (0.4, [0.4, 0.3, 0.2, 0.1])],
+)
+def test_a_late_answer_is_one_to_all_questions_that_were_due(late: float, expected: list[float]) -> None:
+    assert list(lags(late)) == pytest.approx(expected)
+
+
+def test_a_worker_that_was_stopped_for_long_does_not_count_for_ever() -> None:
+    assert len(list(lags(24 * 60 * 60))) == MOST_MISSED + 1
 
 
 @only_sqlite
@@ -302,6 +343,14 @@ def test_gauges_are_looked_at_even_if_nobody_asks(client: TestClient, app: FastA
     looks: list[float] = []
     app.state.resources["counter"] = type("Counter", (), {"measure": lambda _: looks.append(time.monotonic())})()
     wait_until(lambda: len(looks) >= 2, PATIENCE, "nobody looks")
+
+
+@needs_proc
+@only_sqlite
+def test_how_full_the_fullest_worker_is(client: TestClient) -> None:
+    metrics = Metrics.of(client.get)
+    full = metrics.value("process_open_fds") / metrics.value("process_max_fds")
+    assert metrics.value("process_open_fds_ratio") == full > 0
 
 
 @only_sqlite

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx2
@@ -14,7 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from extensions.metrics_files import tidied
+from extensions.metrics_files import FIRST_BYTES, SharedFile, tidied
 from settings.metrics_folder import VARIABLE
 from settings.testing_config import TestingSettings
 from tests.support.databases import only_sqlite
@@ -64,12 +65,61 @@ def test_of_a_worker_that_has_gone_the_counts_stay_and_the_gauges_go(tmp_path: P
     assert read(tmp_path) == (7, 7, 7, 5)
 
 
+def test_the_fullest_worker_is_seen_beside_others(tmp_path: Path) -> None:
+    """Of those that live."""
+    for pid, full in ((os.getpid(), 0.2), (os.getppid(), 0.9), (dead_pid(), 1.0)):
+        with closing(MmapedDict(str(tmp_path / f"gauge_livemax_{pid}.db"))) as file:
+            file.write_value(mmap_key("full", "full", [], [], "text"), full, 0.0)
+    registry = CollectorRegistry()
+    with tidied(tmp_path):
+        MultiProcessCollector(registry, str(tmp_path))
+        assert Metrics(generate_latest(registry).decode()).value("full") == 0.9
+
+
 def test_files_do_not_become_more_with_each_worker(tmp_path: Path) -> None:
     for generation in range(1, 5):
         for _ in range(2):
             leave(tmp_path, dead_pid(), 3)
         assert read(tmp_path) == (generation * 6, generation * 6, generation * 6, 0)
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["counter_0.db", "histogram_0.db", "lock"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["counter_0.db", "histogram_0.db"]
+
+
+@pytest.mark.parametrize("length", [0, 3, 40])
+def test_a_file_that_a_dead_worker_has_left_unfinished_is_passed_over(tmp_path: Path, length: int) -> None:
+    """Cut in the head, and in the first value."""
+    leave(tmp_path, os.getpid(), 5)
+    pid = dead_pid()
+    leave(tmp_path, pid, 2)
+    os.truncate(tmp_path / f"counter_{pid}.db", length)
+    assert [read(tmp_path) for _ in range(2)] == [(5, 7, 7, 5)] * 2
+    assert list(tmp_path.glob(f"*_{pid}.db")) == []
+
+
+def test_what_finds_no_room_is_counted_and_shared_as_soon_as_there_is_some(tmp_path: Path) -> None:
+    folder = tmp_path / "later"
+    name = folder / "counter_1.db"
+
+    def written_again() -> bool:
+        file.write_value("said", 5.0, 0.0)
+        return name.exists()
+
+    with closing(SharedFile(str(name))) as file:
+        assert file.read_value("said") == (0.0, 0.0)
+        file.write_value("said", 4.0, 0.0)
+        folder.mkdir()
+        wait_until(written_again, PATIENCE, "it is not tried again")
+        assert file.read_value("said") == (5.0, 0.0)
+    assert [value[:2] for value in MmapedDict.read_all_values_from_file(str(name))] == [("said", 5.0)]
+
+
+def test_a_file_grows_with_what_is_in_it(tmp_path: Path) -> None:
+    name = tmp_path / "counter_1.db"
+    expected = {f"{number} {'x' * 500}": float(number) for number in range(300)}
+    with closing(SharedFile(str(name))) as file:
+        for key, value in expected.items():
+            file.write_value(key, value, 0.0)
+    assert {key: value for key, value, *_ in MmapedDict.read_all_values_from_file(str(name))} == expected
+    assert name.stat().st_size == 4 * FIRST_BYTES
 
 
 # -- the folder --------------------------------------------------------------------------------------------------------
