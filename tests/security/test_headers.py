@@ -8,10 +8,11 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from api import SECURITY_HEADERS
+from api import ALWAYS_ANSWERED, SECURITY_HEADERS
 from tests.support.databases import only_sqlite
 from tests.support.envelopes import failure
 from utils.custom_exc import BadRequest
+from utils.hosts import ANOTHER_HOST
 
 pytestmark = only_sqlite
 
@@ -116,13 +117,28 @@ def test_what_is_nowhere_leads_nowhere(client: TestClient) -> None:
         assert (answer.status_code, "Location" in answer.headers) == (404, False), path
 
 
+NOT_OURS = (
+    EVIL, "shop.example.evil.example", "shop.test", "ashop.test", ".shop.test.evil.example",
+    "shop.example@evil.example", "evil.example/.shop.test",
+    "evil.example:.shop.test", "evil@a.shop.test", "a b", "127.0.0.1", "[::2]", "",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("settings", [{"allowed_hosts": ("shop.example", "*.shop.test", "[::1]")}], indirect=True)
 def test_other_hosts_are_refused_where_the_settings_name_ours(client: TestClient) -> None:
     for host in ("shop.example", "SHOP.example:8010", "a.shop.test", "[::1]:8010"):
-        assert client.get("/healthz", headers={"Host": host}).status_code == 200
-    for host in (EVIL, "shop.example.evil.example", "shop.test", "ashop.test", "shop.example@evil.example", "a b", ""):
-        answer = client.get("/healthz", headers={"Host": host, "X-Forwarded-Host": "shop.example"})
-        assert (answer.status_code, answer.json()) == (400, failure(BadRequest))
+        assert client.get("/shopdemo/home", headers={"Host": host}).status_code == 200
+    for host in NOT_OURS:
+        answer = client.get("/shopdemo/home", headers={"Host": host, "X-Forwarded-Host": "shop.example"})
+        assert (answer.status_code, answer.json()) == (400, failure(BadRequest, ANOTHER_HOST))
+
+
+@pytest.mark.parametrize("settings", [{"allowed_hosts": ("shop.example",)}], indirect=True)
+def test_whoever_watches_may_come_by_address(client: TestClient) -> None:
+    for path in ALWAYS_ANSWERED:
+        for host in ("shop.example", "10.1.2.3:8010", EVIL):
+            answer = client.get(path, headers={"Host": host})
+            assert (answer.status_code, host in answer.text) == (200, False)
 
 
 @pytest.mark.parametrize("settings", [{"allowed_hosts": ("shop.example",), "guests": True}], indirect=True)
