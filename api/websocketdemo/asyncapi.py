@@ -27,6 +27,7 @@ from api.websocketdemo.frames import (
     ServerFrame,
 )
 from api.websocketdemo.identity import BEARER, TOKEN_COOKIE
+from extensions.server import READ_FRAMES
 from settings import Settings
 from utils.custom_exc import NotAuthenticated, NotReady, ServiceError
 from utils.html_pages import STYLED, render, root_path
@@ -83,8 +84,16 @@ SECURITY_SCHEMES = {
 }
 
 CLOSE_CODES = [
-    {"code": 1008, "reason": "Refused; the error frame before it says why.", "then": "Mend that first."},
-    {"code": 1009, "reason": "A frame was so large that it was not even read.", "then": "Come back and send less."},
+    {
+        "code": 1008,
+        "reason": "Refused, or your token's time is over; the error frame before it says why.",
+        "then": "Mend that first; with a new token come back with `since`.",
+    },
+    {
+        "code": 1009,
+        "reason": f"A frame was so large that it was not even read: more than {READ_FRAMES} times `chat_frame_bytes`.",
+        "then": "Come back and send less.",
+    },
     {"code": 1011, "reason": "Something crashed, or your pong did not come.", "then": "Come back with `since`."},
     {"code": 1012, "reason": "The service restarts.", "then": "Come back with `since`."},
     {"code": 1013, "reason": "You read too slowly, or the service is not ready.", "then": "Come back with `since`."},
@@ -175,7 +184,9 @@ def _server(service: Service) -> Document:
         "host": service.host,
         **({"pathname": service.path} if service.path else {}),
         "protocol": service.scheme,
-        "description": f"An access token, sent in one of these ways, says who you are. Guests {guests}.\n\n"
+        "description": f"An access token, sent in one of these ways, says who you are. Guests {guests}. "
+        f"When the token's time is over you get an error frame with {NotAuthenticated.code}, and the socket is closed "
+        "with 1008.\n\n"
         f"Instead of a socket, a page of another origin gets HTTP {REFUSED_PAGE.status_code} with the code "
         f"{REFUSED_PAGE.code}: {REFUSED_PAGE.message}",
         "security": [{"$ref": f"#/components/securitySchemes/{name}"} for name in SECURITY_SCHEMES],
@@ -231,7 +242,7 @@ def _written(frame: BaseModel) -> Document:
 
 
 def _schemas() -> Document:
-    """The payloads; of the service's frames every key is there, whatever has a default."""
+    """The payloads; a frame of the service has every key, and none of them by default."""
     wanted = [(Send, "validation"), *((model, "serialization") for model in SERVER_FRAMES)]
     _, found = models_json_schema(wanted, ref_template=f"{SCHEMAS}{{model}}")  # type: ignore[arg-type]
     schemas: Document = found["$defs"]
@@ -243,8 +254,6 @@ def _schemas() -> Document:
                 del field["$ref"]  # any JSON; and nobody reads what stands beside a reference
             if name != Send.__name__:
                 field.pop("default", None)
-        if name != Send.__name__:
-            schema["required"] = list(schema["properties"])
     return schemas
 
 

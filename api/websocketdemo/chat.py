@@ -1,12 +1,13 @@
 """The sockets of the chat."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, WebSocket
 from pydantic import ValidationError
-from pydantic_core import from_json
 from starlette.requests import HTTPConnection
 
+from api.websocketdemo import metrics
 from api.websocketdemo.adding import Said
 from api.websocketdemo.errors import (
     FrameInvalid,
@@ -16,21 +17,23 @@ from api.websocketdemo.errors import (
     SinceInvalid,
     TooManyMessages,
 )
-from api.websocketdemo.frames import Ack, Send
-from api.websocketdemo.hub import POLICY_VIOLATION, Hub, error_frame
+from api.websocketdemo.frames import Ack, Reference, Send
+from api.websocketdemo.hub import Hub, error_frame, put_out
 from api.websocketdemo.identity import (
     BEARER,
     check_name,
     check_origin,
+    ends_at,
     find_guest_key,
     identify,
     is_name,
     new_guest_cookie,
 )
-from api.websocketdemo.outlets import TRY_AGAIN_LATER, Batch, Outlet, open_outlet
+from api.websocketdemo.outlets import Batch, Outlet, open_outlet
 from api.websocketdemo.recorder import Outcome
 from api.websocketdemo.sessions import Session
-from utils.custom_exc import NotReady, ServiceError
+from extensions.security import EXPIRED
+from utils.custom_exc import NotAuthenticated, ServiceError
 from utils.exception_handlers import readable
 from utils.fields import MAX_ID, utc_now
 from utils.response_code import resp_error
@@ -67,12 +70,13 @@ async def serve(socket: WebSocket, room: str, user: str) -> None:
         identity = identify(socket, user, guest_key)
         session = await hub.enter(identity, check_name(room), outlet, address, _since(socket))
     except ServiceError as error:
-        outlet.deliver(Batch([error_frame(error)]))
-        outlet.close(TRY_AGAIN_LATER if isinstance(error, NotReady) else POLICY_VIOLATION)
+        metrics.refused.labels(error.code).inc()
+        put_out(outlet, error)
         await _wait_until_closed(socket)
         return
     try:
-        await _read(socket, hub, session)
+        with ends_at(identity.until, partial(put_out, outlet, NotAuthenticated(EXPIRED))):
+            await _read(socket, hub, session)
     finally:
         await hub.leave(session)
 
@@ -108,17 +112,17 @@ async def _read(socket: WebSocket, hub: Hub, session: Session) -> None:
         try:
             await _handle(frame.get("text"), hub, session)
         except ServiceError as error:
-            session.outlet.deliver(Batch([error_frame(error, _ref(frame.get("text")))]))
+            _refuse(session.outlet, error, read_ref(frame.get("text")))
 
 
 async def _handle(text: str | None, hub: Hub, session: Session) -> None:
-    """Do what a frame says; raises ServiceError when it cannot be done."""
+    """Do what a frame says; raises ServiceError when it cannot be done. Whatever it is, it counts."""
+    if not session.may_send():
+        raise TooManyMessages
     if text is None:
         raise FrameInvalid("Send text frames; binary ones are not read.")
     if len(text) > hub.settings.chat_frame_bytes or len(text.encode()) > hub.settings.chat_frame_bytes:
         raise FrameTooLarge(f"The frame is too large: at most {hub.settings.chat_frame_bytes} bytes.")
-    if not session.may_send():
-        raise TooManyMessages
     try:
         sent = Send.model_validate_json(text)
     except ValidationError as error:
@@ -136,9 +140,14 @@ async def _handle(text: str | None, hub: Hub, session: Session) -> None:
 
 def _tell_outcome(outlet: Outlet, ref: str | None, outcome: Outcome | None) -> None:
     if isinstance(outcome, ServiceError):
-        outlet.deliver(Batch([error_frame(outcome, ref)]))
+        _refuse(outlet, outcome, ref)
     elif ref is not None:
         outlet.deliver(Batch([Ack.model_construct(ref=ref, id=outcome).model_dump_json().encode()]))
+
+
+def _refuse(outlet: Outlet, error: ServiceError, ref: str | None) -> None:
+    metrics.refused.labels(error.code).inc()
+    outlet.deliver(Batch([error_frame(error, ref)]))
 
 
 def _wrong(error: ValidationError) -> list[dict[str, Any]]:
@@ -148,11 +157,9 @@ def _wrong(error: ValidationError) -> list[dict[str, Any]]:
     ]
 
 
-def _ref(text: str | None) -> str | None:
+def read_ref(text: str | None) -> str | None:
     """The `ref` of a frame that was refused, if it can be read."""
     try:
-        found = from_json(text or "")
-    except ValueError:
+        return Reference.model_validate_json(text or "").ref
+    except ValidationError:
         return None
-    ref = found.get("ref") if isinstance(found, dict) else None
-    return ref if isinstance(ref, str) and len(ref) <= 64 else None

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from utils.fields import STORABLE
+from utils.response_code import Output
 
 ENTERED: Literal["进入聊天"] = "进入聊天"
 LEFT: Literal["离开"] = "离开"
@@ -35,7 +36,13 @@ class Send(BaseModel):
     )
 
 
-class Frame(BaseModel):
+class Reference(BaseModel):
+    """What is read of a frame that is refused: a hundredth of the work of reading all of it."""
+
+    ref: Ref | None = None
+
+
+class Frame(Output):
     """What all frames of the server share: they have exactly the documented keys."""
 
     model_config = ConfigDict(extra="forbid")
@@ -81,7 +88,10 @@ class Direct(Told):
 
 
 class Ack(Frame):
-    """Your message with this `ref` is stored (a private one: handed on) and will not be lost."""
+    """Your message with this `ref` is stored (a private one: handed on) and will not be lost.
+
+    It comes before or after the message itself.
+    """
 
     type: Literal["ack"] = "ack"
     ref: Ref

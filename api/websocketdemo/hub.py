@@ -19,7 +19,7 @@ from api.websocketdemo.errors import (
 )
 from api.websocketdemo.frames import EVERYBODY, Direct, Error, Join, Leave
 from api.websocketdemo.identity import Identity
-from api.websocketdemo.outlets import Batch, Outlet
+from api.websocketdemo.outlets import TRY_AGAIN_LATER, Batch, Outlet
 from api.websocketdemo.recorder import Outcome, Recorder, room_event
 from api.websocketdemo.room_keeper import RoomKeeper
 from api.websocketdemo.sessions import Session
@@ -244,8 +244,13 @@ class Hub:
     def _evict_here(self, name: str, owner: str) -> None:
         for session in self._by_name.get(name, ()):
             if session.visit.owner != owner:
-                session.outlet.deliver(Batch([error_frame(NameTaken())]))
-                session.outlet.close(POLICY_VIOLATION)
+                put_out(session.outlet, NameTaken())
+
+
+def put_out(outlet: Outlet, error: ServiceError) -> None:
+    """Say why, and close: with 1008, or with 1013 when it may work later."""
+    outlet.deliver(Batch([error_frame(error)]))
+    outlet.close(TRY_AGAIN_LATER if isinstance(error, NotReady) else POLICY_VIOLATION)
 
 
 def error_frame(error: ServiceError, ref: str | None = None) -> bytes:

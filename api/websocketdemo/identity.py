@@ -1,9 +1,14 @@
 """Who is at the other end: a token says it, or a guest chooses a name; and which pages may open sockets."""
 
+import asyncio
 import hashlib
 import re
 import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
+from time import time
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -31,6 +36,8 @@ class Identity:
     name: str
     owner: str
     is_guest: bool
+    until: float = inf
+    """When the token's time is over, in seconds since the epoch."""
 
 
 def is_name(text: str) -> bool:
@@ -53,8 +60,8 @@ def identify(connection: HTTPConnection, wanted: str, guest_key: str) -> Identit
     state = connection.app.state
     if token := find_token(connection):
         tokens: Tokens = state.tokens
-        name = check_name(tokens.verify(token).name)
-        return Identity(name, f"user {name}", is_guest=False)
+        user = tokens.verify(token)
+        return Identity(check_name(user.name), f"user {user.name}", is_guest=False, until=user.until)
     if not state.settings.guests:
         raise GuestsNotAllowed
     # The key is the guest's secret; the broker needs only something that follows from it.
@@ -99,17 +106,36 @@ def check_origin(connection: HTTPConnection) -> None:
     origin = connection.headers.get("origin")
     if origin is None or origin in settings.cors_origins:
         return
-    address = urlsplit(origin)
+    try:
+        address = urlsplit(origin)
+    except ValueError as error:
+        raise OriginNotAllowed from error
     is_own = address.netloc == connection.headers.get("host", "")
     is_local = settings.env == "development" and address.hostname in LOOPBACK
     if not address.netloc or not (is_own or is_local):
         raise OriginNotAllowed
 
 
-async def check_reader(request: Request) -> None:
-    """Where there are no guests, reading too needs a token. Raises GuestsNotAllowed or NotAuthenticated."""
+async def check_reader(request: Request) -> float:
+    """Where there are no guests, reading too needs a token; answers when its time is over.
+
+    Raises GuestsNotAllowed or NotAuthenticated.
+    """
     state = request.app.state
     if token := find_token(request):
-        state.tokens.verify(token)
-    elif not state.settings.guests:
+        tokens: Tokens = state.tokens
+        return tokens.verify(token).until
+    if not state.settings.guests:
         raise GuestsNotAllowed
+    return inf
+
+
+@contextmanager
+def ends_at(until: float, end: Callable[[], None]) -> Iterator[None]:
+    """Call `end` when this time comes, unless what is done here was over sooner; a guest's never comes."""
+    timer = None if until == inf else asyncio.get_running_loop().call_later(max(0.0, until - time()), end)
+    try:
+        yield
+    finally:
+        if timer:
+            timer.cancel()

@@ -11,7 +11,7 @@ from api.websocketdemo.errors import NotStored
 from api.websocketdemo.event_stream import EventStream
 from api.websocketdemo.frames import EVERYBODY
 from api.websocketdemo.history import READ_ERRORS, HubDep, RoomName
-from api.websocketdemo.identity import check_reader
+from api.websocketdemo.identity import check_reader, ends_at
 from api.websocketdemo.schemas import Push, Pushed
 from extensions.security import TOKEN_IF_ANY, User, require_role
 from utils.custom_exc import Forbidden, NotAuthenticated, NotReady, errors
@@ -30,14 +30,16 @@ async def open_stream(
     room: RoomName,
     hub: HubDep,
     request: Request,
+    until: Annotated[float, Depends(check_reader)],
     last_event_id: Annotated[int | None, Header(ge=0, le=MAX_ID, description="As the browser sends it.")] = None,
     since: Annotated[int | None, Query(ge=0, le=MAX_ID, description="The same, for the first time.")] = None,
 ) -> AsyncIterator[EventStream]:
-    """Opened before the answer begins, so that a failure still is one."""
+    """Opened before the answer begins, so that a failure still is one; it ends with the token's time."""
     stream = EventStream(hub.settings.chat_outbound_bytes)
     request.scope.setdefault("state", {})[ON_STOP] = stream.close
     async with hub.rooms.listen(room, stream, since if last_event_id is None else last_event_id):
-        yield stream
+        with ends_at(until, stream.close):
+            yield stream
 
 
 @router.post("/push", responses=errors(NotAuthenticated, Forbidden, NotReady, NotStored))
@@ -54,7 +56,6 @@ async def push_message(push: Push, hub: HubDep, sender: Pusher) -> Pushed:
 @router.get(
     "/rooms/{room}/events",
     response_class=EventSourceResponse,
-    dependencies=[Depends(check_reader)],
     responses=errors(*READ_ERRORS),
     openapi_extra=TOKEN_IF_ANY,
 )

@@ -1,8 +1,8 @@
 """The bodies that the chat's REST operations exchange."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, model_validator
 
 from api.websocketdemo.frames import MAX_TEXT, NAME_PATTERN, Message
 from utils.fields import STORABLE
@@ -41,13 +41,13 @@ class Push(BaseModel):
     message: Annotated[str, Field(max_length=MAX_TEXT, examples=["The shop closes at ten."]), STORABLE]
     room: Name | None = Field(None, description="Everybody in this room; the message is kept in its history.")
     user: Name | None = Field(None, description="This user alone, with all sockets.")
-    everybody: Literal[True] | None = Field(None, description="Everybody who is connected.")
+    everybody: StrictBool | None = Field(None, description="Everybody who is connected.")
     data: JsonValue = Field(None, description="Any JSON to go with it.")
 
     @model_validator(mode="after")
     def one_target(self) -> Self:
         """Tell the client instead of choosing for it."""
-        if sum(target is not None for target in (self.room, self.user, self.everybody)) != 1:
+        if sum((self.room is not None, self.user is not None, bool(self.everybody))) != 1:
             raise ValueError("name exactly one of room, user and everybody")
         return self
 

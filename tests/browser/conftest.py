@@ -14,9 +14,9 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Response, Security
 from fastapi.responses import FileResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, Route, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, Route, expect, sync_playwright
 
-from api import create_app
+from api import create_app, health
 from api.pages import STATIC
 from api.projects import find_projects
 from extensions import sampler
@@ -41,6 +41,7 @@ CHROMIUM_FLAGS = (
 VIEWS = {"phone": (390, 844, "dark"), "desktop": (1440, 900, "light")}
 NEVER = 24 * 60 * 60  # seconds
 PATIENCE = 15_000  # milliseconds until an element that does not come counts as missing
+expect.set_options(timeout=PATIENCE)
 
 # An operation of our own, so that these tests stay right when the sub-projects change or are removed.
 probe = APIRouter(prefix="/probe", tags=["probe"], route_class=EnvelopeRoute)
@@ -132,7 +133,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         # It lives beside other tests' services in this process, whose gauges it would set once a second.
         with pytest.MonkeyPatch.context() as only_here:
             only_here.setattr(sampler, "LOOK_SECONDS", NEVER)
-            port = served.enter_context(_serve(app, settings))
+            only_here.setattr(health, "LOOK_SECONDS", NEVER)
+            port = served.enter_context(serve(app, settings))
         yield f"http://127.0.0.1:{port}"
 
 
@@ -161,7 +163,7 @@ async def _prepare(settings: Settings) -> None:
 
 
 @contextmanager
-def _serve(app: FastAPI, settings: Settings) -> Iterator[int]:
+def serve(app: FastAPI, settings: Settings) -> Iterator[int]:
     """Fill the database and run uvicorn in a thread, which has started when this is entered."""
     server = uvicorn.Server(uvicorn.Config(app, log_config=None))
 

@@ -1,5 +1,6 @@
 """The chat page as several people meet it, each in a window (and a browser profile) of their own."""
 
+import asyncio
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -400,6 +402,41 @@ def test_bad_token_is_refused_with_a_sentence(visitor: Visitor, room: str) -> No
         page.get_by_role("button", name="Come in").click()
         expect(page.get_by_role("alert")).to_have_text("The access token is not valid.")
     forgive(visitor, "401")
+
+
+def test_session_is_over_with_its_token_and_goes_on_with_a_new_one(
+    visitor: Visitor, room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The visitor is put out of all rooms, and back in them after."""
+    ends: list[Callable[[], object]] = []
+
+    @contextmanager
+    def ends_when_asked(_: float, end: Callable[[], None]) -> Iterator[None]:
+        ends.append(partial(asyncio.get_running_loop().call_soon_threadsafe, end))
+        yield
+
+    monkeypatch.setattr("api.websocketdemo.chat.ends_at", ends_when_asked)
+    tokens, name = Tokens(TestingSettings().secret_key.get_secret_value()), f"owner-of-{room}"
+    with visitor.visit(f"{CHAT}#{room}") as page:
+        page.get_by_text("I have an access token").click()
+        page.get_by_label("Access token").fill(tokens.sign(name, frozenset(), minutes=5))
+        come_in(page, "somebody")
+        say(page, "before")
+        expect(page.get_by_text("delivered")).to_have_count(1)
+        join_room(page, f"{room}-too")
+        ends[0]()
+        expect(page.get_by_role("alert").filter(visible=True)).to_have_text(
+            "Your session is over: its access token is no longer valid. With a new one you go on where you were."
+        )
+        token = page.get_by_label("Access token")
+        expect(token).to_be_focused()
+        token.press_sequentially(tokens.sign(name, frozenset(), minutes=6))
+        page.get_by_role("button", name="Come in").click()
+        expect(page.get_by_text("Connected", exact=True)).to_be_visible()
+        show_room(page, room)
+        expect(messages(page)).to_have_text(["before"])
+        say(page, "after")
+        expect(page.get_by_text("delivered")).to_have_count(1)
 
 
 class Service:

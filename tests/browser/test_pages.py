@@ -68,6 +68,16 @@ def test_home_is_usable_by_keyboard(visitor: Visitor) -> None:
         expect(page.get_by_role("searchbox")).to_be_focused()
 
 
+@pytest.mark.parametrize("view", VIEWS)
+def test_swagger_asks_first_for_what_people_log_in_by(visitor: Visitor, view: str) -> None:
+    with visitor.visit("/docs", view) as page:
+        page.get_by_role("button", name="Authorize").click()
+        token, password = (page.locator(".auth-container", has_text=name) for name in ("HTTPBearer", "OAuth2Password"))
+        expect(token.get_by_role("textbox")).to_be_focused()
+        expect(token.get_by_role("heading")).to_be_in_viewport()
+        expect(password.get_by_label("username")).to_be_in_viewport()
+
+
 def test_swagger_authorizes_and_tries_it_out(visitor: Visitor) -> None:
     with visitor.visit("/docs") as page:
         page.get_by_role("button", name="Authorize").click()

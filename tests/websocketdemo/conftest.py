@@ -21,6 +21,7 @@ from websockets.typing import Subprotocol
 
 from api import create_app
 from api.websocketdemo.identity import GUEST_COOKIE
+from extensions.server import server_options
 from settings.testing_config import TestingSettings
 from tests.support.envelopes import A_TIME
 from tests.support.redis_servers import redis_space
@@ -296,18 +297,9 @@ def plain_service(app: FastAPI) -> Iterator[Service]:
 
 
 @contextmanager
-def frame_service(app: FastAPI) -> Iterator[Service]:
-    """Frames leave as bytes, from uvicorn in a thread as `serve` starts it."""
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            ws="extensions.websocket_server:FrameProtocol",
-            ws_max_size=app.state.settings.max_body_bytes,
-            ws_per_message_deflate=False,
-        )
-    )
+def frame_service(app: FastAPI, **options: Any) -> Iterator[Service]:
+    """Frames leave as bytes, from uvicorn in a thread as `serve` starts it, but for these options."""
+    server = uvicorn.Server(uvicorn.Config(app, **{**server_options(app.state.settings), **options}))
     listener = socket.create_server(("127.0.0.1", 0))
     address = f"127.0.0.1:{listener.getsockname()[1]}"
 

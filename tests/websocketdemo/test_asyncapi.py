@@ -125,6 +125,7 @@ def test_a_message_is_what_its_model_is() -> None:
         "name": "Ack",
         "title": "Your message with this `ref` is stored (a private one: handed on) and will not be lost.",
         "summary": "You get it; its `type` is `ack`.",
+        "description": "It comes before or after the message itself.",
         "payload": {"$ref": "#/components/schemas/Ack"},
         "examples": [
             {
@@ -164,6 +165,12 @@ def test_every_error_is_listed_with_its_code_and_sentence() -> None:
     }
     statuses = [int(str(frame["code"])[:3]) for frame in listed.values()]
     assert statuses == sorted(statuses)
+
+
+def test_what_ends_with_a_token_is_said() -> None:
+    assert (
+        "an error frame with 401, and the socket is closed with 1008" in DOCUMENT["servers"]["service"]["description"]
+    )
 
 
 def test_a_page_of_another_origin_gets_no_frame_but_an_answer() -> None:

@@ -58,6 +58,10 @@ class Listener:
         expected = [(str(frame["id"]) if frame["type"] == "message" else None, frame) for frame in frames]
         assert [self.read() for _ in frames] == expected
 
+    def ends(self) -> None:
+        """Nothing else comes before the end."""
+        assert [line for line in self._lines if line] == []
+
 
 def _lines(answer: httpx2.Response) -> Iterator[str]:
     """As a browser sees them: httpx ends lines at more characters."""

@@ -248,6 +248,9 @@ def test_only_pages_that_are_ours_open_sockets(service: Service) -> None:
             "http://localhost",
             "null",
             "",
+            "http://[",
+            "http://a[b]",
+            "http://a\u2100b",
         ],
     )
 

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from api.websocketdemo.chat import read_ref
 from api.websocketdemo.errors import (
     FrameInvalid,
     FrameTooLarge,
@@ -67,20 +68,48 @@ def test_the_size_of_a_frame(service: Service) -> None:
         assert {one.read()["type"], one.read()["type"]} == {"ack", "message"}
         one.peer.send_text(frame % (text + filling + "x"))
         one.reads(error(FrameTooLarge, too_large, ref="r"))
-    one.peer.send_text("x" * 100_000)
+    one.peer.send_text(frame % ("x" * 900) + "x")
     one.reads(error(FrameTooLarge, too_large))
     one.say("hi")
     one.reads(message(3, "User1", "hi"))
 
 
-@limits(max_body_bytes=1024)
+@limits(chat_frame_bytes=256)
 @only_frames
 def test_a_frame_that_no_client_of_ours_sends_is_not_even_read(service: Service) -> None:
     one, two = service.enter("User1"), service.enter("User2")
     one.reads(join("User2"))
-    two.peer.send_text("x" * 2000)
+    two.peer.send_text("x" * 1025)
     two.is_closed_with(1009)
     one.reads(leave("User2"))
+
+
+@limits(chat_frame_bytes=256, chat_messages_per_second=1)
+def test_frames_that_are_too_large_count_too(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    Clock(monkeypatch)
+    one = service.enter("User1")
+    large = json.dumps({"ref": "r", "message": "x" * 256})
+    for _ in range(5):
+        one.peer.send_text(large)
+    too_large = error(FrameTooLarge, "The frame is too large: at most 256 bytes.", ref="r")
+    one.reads(*[too_large] * 3, *[error(TooManyMessages, ref="r")] * 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"ref": "r", "ref": "s", "data": {"ref": "t"}}', "s"),
+        (json.dumps({"ref": "r" * 64, "message": 5}), "r" * 64),
+        (json.dumps({"ref": "r" * 65}), None),
+        ('{"ref": 5}', None),
+        ('["ref", "r"]', None),
+        ('{"ref": "r"', None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_ref_of_what_was_refused(text: str | None, found: str | None) -> None:
+    assert read_ref(text) == found
 
 
 class Clock:
@@ -101,12 +130,10 @@ def test_the_rate_of_a_socket(service: Service, monkeypatch: pytest.MonkeyPatch)
         one.reads(message(id_, "User1", "hi"))
     one.say("psst", send_user="User1", ref="d")
     one.reads(direct("User1", "User1", "psst"), ack("d", None))
-    one.peer.send_bytes(b"not read, not counted")
-    one.reads(error(FrameInvalid, "Send text frames; binary ones are not read."))
     one.peer.send_text("counted")
     assert one.read()["code"] == FrameInvalid.code
     one.say("too much", ref="r")
-    one.say("too much")
+    one.peer.send_bytes(b"too much")
     one.reads(error(TooManyMessages, ref="r"), error(TooManyMessages))
     two.say("others may")
     one.reads(message(5, "User2", "others may"))

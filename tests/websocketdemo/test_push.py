@@ -50,7 +50,7 @@ def test_to_a_room(service: Service, pusher: Headers) -> None:
     one.say("hi")
     one.reads(message(2, "User1", "hi"))
     assert push(service, pusher, room="empty") == pushed(1, 0)
-    assert push(service, pusher, room="tea") == pushed(1, 1)
+    assert push(service, pusher, room="tea", everybody=False) == pushed(1, 1)
     other.reads(message(1, "shop", "news", "tea"))
     items = service.http.get(MESSAGES).json()["data"]["items"]
     assert items == [message(1, "shop", "news", data={"a": [1]}), message(2, "User1", "hi")]
@@ -95,6 +95,7 @@ def test_exactly_one_target(service: Service, pusher: Headers) -> None:
     targets: list[dict[str, Any]] = [
         {},
         {"room": None, "user": None, "everybody": None},
+        {"everybody": False},
         {"room": "lobby", "user": "User1"},
         {"room": "lobby", "everybody": True},
         {"user": "User1", "everybody": True},
@@ -107,7 +108,8 @@ def test_exactly_one_target(service: Service, pusher: Headers) -> None:
 @only_plain
 def test_what_does_not_fit(service: Service, pusher: Headers) -> None:
     misfits: list[tuple[dict[str, Any], str]] = [
-        ({"everybody": False}, "everybody"),
+        ({"everybody": 1}, "everybody"),
+        ({"everybody": 0, "room": "lobby"}, "everybody"),
         ({"everybody": "yes"}, "everybody"),
         ({"room": "a b"}, "room"),
         ({"room": ""}, "room"),

@@ -1,7 +1,7 @@
 // The chat page: coming in, the rooms that the visitor is in, and what is shown of them.
 import { Composer } from "./composer.js";
 import { arrange, avatar, element, make, say } from "./dom.js";
-import { Entrance, isName } from "./entrance.js";
+import { BAD_TOKEN, Entrance, SESSION_OVER, isName } from "./entrance.js";
 import { Log } from "./log.js";
 import { forgetHere, recallHere, remember, rememberHere } from "./memory.js";
 import { Room } from "./room.js";
@@ -55,7 +55,7 @@ function roomInAddress() {
 
 function enter(name, token, room) {
   goOut();
-  begin(name, token, [room], room);
+  begin(name, token, [...new Set([...(recallHere("rooms") ?? []), room])], room);
 }
 
 /** Be `name` in these rooms; the chat is shown as soon as there is a connection. */
@@ -108,14 +108,23 @@ function showChat() {
 /** Not let in, or put out: out of one room, or of the chat when it was the only one. */
 function refused(room, error) {
   if (rooms.get(room.name) !== room) return;
-  if (rooms.size > 1) {
+  if (error.code === BAD_TOKEN) {
+    endSession(error);
+  } else if (rooms.size > 1 && !entrance.isShown) {
     leave(room.name);
     complain(error);
-    return;
+  } else {
+    goOut();
+    rememberHere("rooms", undefined);
+    entrance.show(room.name, error);
   }
+}
+
+/** The token is not valid (any more): with a new one the visitor goes on in the same rooms, with what is not sent yet. */
+function endSession(error) {
+  const room = shown.name;
   goOut();
-  rememberHere("rooms", undefined);
-  entrance.show(room.name, error);
+  entrance.show(room, entrance.isShown ? error : { code: SESSION_OVER, message: texts.sessionOver });
 }
 
 function leave(name) {

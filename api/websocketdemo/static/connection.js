@@ -6,6 +6,7 @@ const LONGEST_WAIT = 30_000;
 const PATIENCE = 10_000; // until a try counts as failed
 const FINAL = new Set([401, 403, 409, 422]); // trying again would not help
 const TOO_MANY = 429;
+const PUT_OUT = 1008; // the close code behind an error frame that says why
 
 export class Connection {
   state = "connecting"; // open, lost (trying again), closed
@@ -56,19 +57,16 @@ export class Connection {
   }
 
   #listen(socket) {
-    let refusal;
+    let last;
     socket.onmessage = ({ data }) => {
-      const frame = JSON.parse(data);
+      last = JSON.parse(data);
       if (this.state !== "open") {
-        if (frame.type === "error") {
-          refusal = frame; // the server closes after it
-          return;
-        }
+        if (last.type === "error") return; // the server closes after it
         this.#open();
       }
-      this.#events.received(frame);
+      this.#events.received(last);
     };
-    socket.onclose = () => this.#lose(refusal);
+    socket.onclose = ({ code }) => this.#lose(code === PUT_OUT ? last : undefined);
     this.#socket = socket;
   }
 

@@ -5,7 +5,9 @@ import { nameInToken } from "./service.js";
 import { sentence, texts } from "./texts.js";
 
 const FIRST_ROOM = "lobby";
-const TOKEN_WANTED = [401, 40111];
+export const BAD_TOKEN = 401; // not valid, or not any more
+export const SESSION_OVER = "session over"; // for this reason the visitor is back here
+const TOKEN_WANTED = [BAD_TOKEN, 40111, SESSION_OVER];
 
 export const isName = (text) => /^[\p{L}\p{N}_.-]{1,32}$/u.test(text);
 
@@ -50,8 +52,10 @@ export class Entrance {
   }
 
   #focus(error) {
-    if (TOKEN_WANTED.includes(error?.code)) element("token").focus();
-    else element(error || !element("name").value ? "name" : "go").focus();
+    if (TOKEN_WANTED.includes(error?.code)) {
+      element("token").focus();
+      element("token").select(); // the next one takes its place
+    } else element(error || !element("name").value ? "name" : "go").focus();
   }
 
   #submit() {

@@ -60,6 +60,7 @@ const ENGLISH = {
   tryNow: "Try now",
   badName: "A name has 1 to 32 letters (of any script), digits, “_”, “-” or “.”.",
   badRoom: "The name of a room has 1 to 32 letters (of any script), digits, “_”, “-” or “.”.",
+  sessionOver: "Your session is over: its access token is no longer valid. With a new one you go on where you were.",
   unreachable: "The service cannot be reached just now.",
   language: "中文：切换到中文",
   errors: {},
@@ -122,6 +123,7 @@ const CHINESE = {
   tryNow: "立即重试",
   badName: "名字由 1 到 32 个文字、数字、“_”、“-”或“.”组成。",
   badRoom: "房间名称由 1 到 32 个文字、数字、“_”、“-”或“.”组成。",
+  sessionOver: "会话结束了：访问令牌已失效。换一个新的令牌就可以接着聊。",
   unreachable: "暂时连不上服务。",
   language: "English: switch to English",
   // The server's sentences are English; these are the ones a visitor can meet.
