@@ -25,7 +25,7 @@ QUALITY = 82
 EFFORT = 2  # of 0 to 6: half the time of the default 4 for the same size within 3 %
 SMALL = "_small"
 NOT_STORED = "The picture could not be stored just now; send it again in a moment."
-DECODERS = 2  # pictures decoded at the same time; each may take 4 bytes a pixel
+BYTES_PER_PIXEL = 18  # that decoding takes at most: WebP; PNG 10, a progressive JPEG 12, GIF 2
 
 
 class PictureError(Exception):
@@ -54,7 +54,7 @@ class PictureStorage:
     def __init__(self, folder: Path, max_pixels: int) -> None:
         self._folder = folder
         self._max_pixels = max_pixels
-        self._decoding = asyncio.Semaphore(DECODERS)
+        self._decoding = asyncio.Lock()  # one at a time: 40 megapixels can take 690 MiB
 
     async def save(self, owner: str, file: BinaryIO) -> StoredPicture:
         """Decode a file and write it anew; raises PictureError, or NotReady when the disk takes nothing.
@@ -107,9 +107,10 @@ class PictureStorage:
                 if image.width * image.height > self._max_pixels:
                     raise PictureTooLargeError
                 image.draft("RGB", (LARGE_SIDE, LARGE_SIDE))
-                upright = ImageOps.exif_transpose(image)
-                upright.thumbnail((LARGE_SIDE, LARGE_SIDE))
-                return upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+                shown = _in_eight_bits(image) if image.mode == "I;16" else image
+                shown.thumbnail((LARGE_SIDE, LARGE_SIDE))  # before all else, which would copy the large one
+                ImageOps.exif_transpose(shown, in_place=True)
+                return shown.convert("RGBA" if shown.has_transparency_data else "RGB")
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise PictureTooLargeError from error
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError) as error:
@@ -120,6 +121,11 @@ class PictureStorage:
 async def open_pictures(state: State) -> AsyncIterator[PictureStorage]:
     """Offer the folder that the settings name."""
     yield PictureStorage(state.settings.pictures_dir, state.settings.max_picture_pixels)
+
+
+def _in_eight_bits(image: Image.Image) -> Image.Image:
+    """A grey PNG of 16 bits: Pillow cannot make it smaller, and would cut off what is brighter than 255."""
+    return image.point(lambda value: value * (1 / 256) + 0).convert("L")
 
 
 def _small(name: str) -> str:

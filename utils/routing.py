@@ -79,6 +79,7 @@ class EnvelopeRoute(APIRoute):
         self._status = self.status_code or 200
         self._fixed_part = path.partition("{")[0]
         self.body_types = body_types(self)
+        self._guards = _guards(self.dependant) if "multipart/form-data" in self.body_types else ()
         self.is_cached = getattr(endpoint, "is_cached", False)
         self.responses = merge_errors(errors(*self._errors_of_any_route()), responses or {})
         if self.is_cached:
@@ -97,11 +98,12 @@ class EnvelopeRoute(APIRoute):
         return match, child_scope
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer what needs no route: 415 before a body is read, ready answers, 304. HEAD is GET without the body."""
+        """Answer what needs no route: 415, and 401 of a form, before a body is read; ready answers; 304."""
         if self._answers_head(scope):
             scope = {**scope, "method": "GET"}  # a copy: the server must still see HEAD, it drops the body
         if self.body_types and scope["method"] in (self.methods or ()):
             check_content_type(Headers(scope=scope), self.body_types)
+            await self._ask_guards(scope, receive, send)
         if scope["method"] not in (self.methods or ()):
             await super().handle(scope, receive, send)
         elif scope["method"] != "GET":
@@ -112,6 +114,15 @@ class EnvelopeRoute(APIRoute):
             await self._answer(scope, receive, Revalidation(send, if_none_match).send)
         else:
             await self._answer(scope, receive, send)
+
+    async def _ask_guards(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Ask who may before a form is read: FastAPI asks (again) when its files are on disk."""
+        if scope["app"].dependency_overrides:
+            return
+        for guard in self._guards:
+            values = guard.bind(Sent((scope, receive, send), []), _empty_answer())
+            if values is not None:  # what does not fit is FastAPI's to tell
+                await guard.run(values)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the route: directly if it is simple and nothing of FastAPI's is in use, else through FastAPI."""
@@ -252,6 +263,12 @@ def _empty_answer() -> Response:
 
 
 _NO_HEADERS = _empty_answer()  # for routes that set none
+
+
+def _guards(dependant: Dependant) -> tuple[DirectCall, ...]:
+    """The dependencies that only have to pass. Those of a form cannot need its body: FastAPI has read it by then."""
+    guards = (DirectCall.of(child) for child in dependant.dependencies if child.name is None)
+    return tuple(guard for guard in guards if guard)
 
 
 def _takes_input(dependant: Dependant) -> bool:

@@ -14,9 +14,10 @@ from fastapi.routing import iter_route_contexts
 from api import create_app
 from api.shopdemo.goods.goods import MAX_UPLOAD_BYTES
 from commands.problems import lonely_workers
+from extensions.pictures import BYTES_PER_PIXEL
 from extensions.server import KEEP_ALIVE_SECONDS
 from settings import Settings, examine_settings
-from settings.base import MEBIBYTE
+from settings.base import KIBIBYTE, MEBIBYTE
 from settings.testing_config import TestingSettings
 from tests.support.processes import ROOT
 
@@ -28,9 +29,11 @@ NGINX = (DEPLOY / "nginx.conf").read_text("utf-8")
 
 DEFAULTS = Settings.model_fields
 CLOSING_SECONDS = 5
+UPLOADS = 12  # of administrators at the same time
 INSIDE = {"/metrics", "/readyz", "/paymentdemo"}
-VARIABLE = re.compile(r"\$\{(\w+)(?::[^}]*)?\}")
-HIDDEN = "ab" * 32
+VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
+EXAMPLE = DEPLOY / ".env.example"
+HIDDEN = "0123456789abcdef" * 4
 
 
 def run_tool(name: str, *arguments: str | Path) -> None:
@@ -40,13 +43,19 @@ def run_tool(name: str, *arguments: str | Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def mebibytes(quantity: str) -> int:
+    """What Kubernetes calls 64Mi."""
+    assert quantity.endswith("Mi")
+    return int(quantity.removesuffix("Mi"))
+
+
 @pytest.fixture
 def compose() -> dict[str, Any]:
-    """compose.yaml with .env.example filled in."""
+    """compose.yaml with what .env.example asks for filled in."""
     text = (DEPLOY / "compose.yaml").read_text("utf-8")
-    example = (DEPLOY / ".env.example").read_text("utf-8")
-    assert [name for name in VARIABLE.findall(text) if f"{name}=" not in example] == []
-    filled: dict[str, Any] = yaml.safe_load(VARIABLE.sub(HIDDEN, text))
+    example = EXAMPLE.read_text("utf-8")
+    assert [name for name, _, _ in VARIABLE.findall(text) if f"{name}=" not in example] == []
+    filled: dict[str, Any] = yaml.safe_load(VARIABLE.sub(lambda found: found[3] if found[2] == "-" else HIDDEN, text))
     return filled
 
 
@@ -101,11 +110,16 @@ def test_compose_is_valid() -> None:
 def test_what_compose_sets_starts(
     compose: dict[str, Any], starts_with: Callable[[dict[str, str]], Settings], service: str
 ) -> None:
-    settings = starts_with(compose["services"][service]["environment"])
+    (file,) = compose["services"][service]["env_file"]
+    assert DEPLOY / f"{file}.example" == EXAMPLE
+    offered = dict(re.findall(r"^(?:# )?(APP_\w+)=(.*)$", EXAMPLE.read_text("utf-8"), re.MULTILINE))
+    settings = starts_with({**offered, **compose["services"][service]["environment"]})
     nginx = compose["services"]["nginx"]["networks"]["inside"]["ipv4_address"]
     assert settings.trusted_proxies == nginx
     assert int(compose["services"][service]["stop_grace_period"][:-1]) >= settings.grace_seconds + CLOSING_SECONDS
     connections = [part for part in compose["services"]["postgres"]["command"] if "max_connections" in part]
+    assert min(settings.rate_per_user, settings.rate_per_address) > 0
+    assert settings.cors_origins == (f"https://{settings.allowed_hosts[0]}",)  # as the example has it
     used = 2 * settings.workers * 3 * settings.database_pool_size
     assert int(connections[0].partition("=")[2]) > used
 
@@ -123,11 +137,11 @@ def test_nginx_fits_the_rest(compose: dict[str, Any]) -> None:
     asked = re.findall(r"server ([\w-]+):(\d+)", NGINX)
     assert asked == [(name, str(DEFAULTS["port"].default)) for name in ("app-1", "app-2")]
     assert {name for name, _ in asked} <= compose["services"].keys()
-    assert re.findall(r"client_max_body_size (\d+)m", NGINX) == [str(MAX_UPLOAD_BYTES // MEBIBYTE)]
+    assert re.findall(r"client_max_body_size (\d+)k", NGINX) == [str(MAX_UPLOAD_BYTES // KIBIBYTE)]
     assert DEFAULTS["max_body_bytes"].default <= MAX_UPLOAD_BYTES
     kept = [int(seconds) for seconds in re.findall(r"keepalive_timeout (\d+)s", NGINX)]
     assert max(kept) < KEEP_ALIVE_SECONDS
-    assert compose["services"]["nginx"]["ports"] == [f"{HIDDEN}:{re.findall(r'listen (.+);', NGINX)[0]}"]
+    assert compose["services"]["nginx"]["ports"] == [f"8080:{re.findall(r'listen (.+);', NGINX)[0]}"]
 
 
 def test_kubernetes_is_valid() -> None:
@@ -143,6 +157,7 @@ def test_what_kubernetes_sets_starts(kinds: dict[str, Any], starts_with: Callabl
     delay = container["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert pod["terminationGracePeriodSeconds"] >= delay + settings.grace_seconds + CLOSING_SECONDS
     assert container["ports"] == [{"name": "http", "containerPort": settings.port}]
+    assert min(settings.rate_per_user, settings.rate_per_address) > 0
     for kind in ("Deployment", "Job"):
         pod = kinds[kind]["spec"]["template"]["spec"]
         sources = [next(iter(source.values()))["name"] for source in pod["containers"][0]["envFrom"]]
@@ -150,6 +165,15 @@ def test_what_kubernetes_sets_starts(kinds: dict[str, Any], starts_with: Callabl
         assert pod["enableServiceLinks"] is False
         assert pod["securityContext"]["runAsNonRoot"]
         assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"]
+
+
+def test_a_pod_has_memory_for_what_comes_at_once(kinds: dict[str, Any]) -> None:
+    pod = kinds["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    needs, limit = (mebibytes(container["resources"][kind]["memory"]) for kind in ("requests", "limits"))
+    (files,) = [mebibytes(volume["emptyDir"]["sizeLimit"]) for volume in pod["volumes"] if "emptyDir" in volume]
+    assert limit > needs + files + BYTES_PER_PIXEL * DEFAULTS["max_picture_pixels"].default / MEBIBYTE
+    assert files * MEBIBYTE >= UPLOADS * MAX_UPLOAD_BYTES
 
 
 def test_kubernetes_parts_find_each_other(kinds: dict[str, Any]) -> None:
@@ -173,3 +197,5 @@ def test_the_ingress_names_all_that_is_for_outside(kinds: dict[str, Any]) -> Non
     paths = kinds["Ingress"]["spec"]["rules"][0]["http"]["paths"]
     assert {path["path"] for path in paths} == first - INSIDE
     assert {path["backend"]["service"]["name"] for path in paths} == {kinds["Service"]["metadata"]["name"]}
+    notes = {key.rpartition("/")[2]: value for key, value in kinds["Ingress"]["metadata"]["annotations"].items()}
+    assert notes["proxy-body-size"] == f"{MAX_UPLOAD_BYTES // KIBIBYTE}k"

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from websockets.sync.client import connect
 
-from api.shopdemo.goods.goods import MAX_UPLOAD_BYTES
+from api.shopdemo.goods.goods import MAX_FILE_BYTES, MAX_UPLOAD_BYTES
 from api.shopdemo.schemas import Goods
 from extensions.security import Tokens
 from settings.testing_config import TestingSettings
@@ -42,9 +42,9 @@ pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.slow]
 class Site:
     """nginx and what lies behind it, as a client knows it that has an address of its own."""
 
-    def __init__(self, port: int, log: Path, machines: list[Process], goods: dict[str, Goods]) -> None:
+    def __init__(self, port: int, folder: Path, machines: list[Process], goods: dict[str, Goods]) -> None:
         self.port = port
-        self._log = log
+        self._folder = folder
         self.machines = machines
         self.tea = f"{GOODS}/{goods['TEA-1'].id}"
         transport = httpx.HTTPTransport(local_address=CLIENT)
@@ -54,10 +54,14 @@ class Site:
         token = Tokens.of(TestingSettings()).sign("alice", frozenset({"admin"}), 60)
         self.admin = {"Authorization": f"Bearer {token}"}
 
-    def asked(self, path: str) -> set[str]:
-        """The addresses of the machines that got requests for paths that begin so, once these have ended."""
-        lines = [json.loads(line) for line in self._log.read_text("utf-8").splitlines()]
-        return {line["upstream"] for line in lines if line["request"].startswith(f"GET {path}")}
+    def logged(self) -> str:
+        """All that nginx has written."""
+        return "".join(file.read_text("utf-8") for file in sorted(self._folder.glob("*.log")))
+
+    def lines(self, path: str) -> list[dict[str, Any]]:
+        """The access lines of requests for paths that begin so, once these have ended."""
+        lines = [json.loads(line) for line in (self._folder / "access.log").read_text("utf-8").splitlines()]
+        return [line for line in lines if line["path"].startswith(path)]
 
     def ask_raw(self, request: bytes) -> bytes:
         """All that comes back for these bytes."""
@@ -82,7 +86,7 @@ def running_site(template: PostgresTemplate | str, folder: Path) -> Iterator[Sit
             services(2, environment_of("", database_url, broker_url, **own), folder) as machines,
             shipped_nginx(folder / "nginx", machines) as port,
         ):
-            site = Site(port, folder / "nginx" / "access.log", machines, goods)
+            site = Site(port, folder / "nginx", machines, goods)
             with site.client:
                 yield site
 
@@ -133,21 +137,50 @@ def test_a_chat_across_both(site: Site) -> None:
             assert "你好" in next(line for line in lines if '"type":"message"' in line)
         assert "你好" in next(text for text in two if '"type":"message"' in str(text))
     both = {machine.address for machine in site.machines}
-    wait_until(lambda: site.asked(path) == both, PATIENCE, "the sockets were not on both machines")
+    wait_until(
+        lambda: {line["upstream"] for line in site.lines(path)} == both,
+        PATIENCE,
+        "the sockets were not on both machines",
+    )
 
 
 def test_the_largest_picture_comes_through(site: Site) -> None:
     size = (1868, 1870)
     noise = Image.frombytes("RGB", size, os.urandom(size[0] * size[1] * 3))
-    data = encode(noise, "PNG", compress_level=0)
-    assert MAX_UPLOAD_BYTES - 8192 < len(data) < MAX_UPLOAD_BYTES
+    data = encode(noise, "PNG", compress_level=0).ljust(MAX_FILE_BYTES, b"\0")
+    assert len(data) == 10 * 1024 * 1024
     stored = site.client.post(f"{site.tea}/pictures", files={"file": data}, headers=site.admin)
     assert stored.status_code == 201, stored.text
     url = stored.json()["data"]["url"]
     assert [site.client.get(url).status_code for _ in range(4)] == [200] * 4  # from both
-    larger = site.client.post(f"{site.tea}/pictures", files={"file": data + bytes(8192)}, headers=site.admin)
+    larger = site.client.post(f"{site.tea}/pictures", files={"file": data.ljust(MAX_UPLOAD_BYTES)}, headers=site.admin)
     assert larger.status_code == 413
     assert larger.json() == {"code": 413, "message": "The request is too large.", "data": None}
+
+
+def test_no_token_is_in_a_log(site: Site) -> None:
+    """Browsers send it in the query where they cannot send a header."""
+    token = site.admin["Authorization"].removeprefix("Bearer ")
+    socket_path, events = "/websocketdemo/ws/secrets/alice", "/websocketdemo/rooms/secrets/events"
+    with (
+        connect(f"ws://127.0.0.1:{site.port}{socket_path}?token={token}", proxy=None),
+        site.client.stream("GET", events, params={"token": token}) as stream,
+    ):
+        assert stream.status_code == 200
+    for target, hosts in ((f"http://shop{events}/x", 1), (f"{events}/y", 2)):
+        head = "Host: shop\r\n" * hosts
+        site.ask_raw(f"GET {target}?token={token} HTTP/1.1\r\n{head}Connection: close\r\n\r\n".encode())
+    wait_until(
+        lambda: len(site.lines(events)) == 3 and len(site.lines(socket_path)) == 1, PATIENCE, "lines are missing"
+    )
+    assert [line["status"] for line in site.lines(socket_path)] == [101]
+    assert {(line["method"], line["path"], line["status"]) for line in site.lines(events)} == {
+        ("GET", events, 200),
+        ("GET", f"{events}/x", 404),
+        ("GET", f"{events}/y", 400),
+    }
+    said = [site.logged(), *(machine.said() for machine in site.machines)]
+    assert [token in text for text in said] == [False] * 3
 
 
 def test_only_what_holds_no_secrets_is_compressed(site: Site) -> None:
@@ -190,6 +223,7 @@ def test_when_machines_go(postgres_template: PostgresTemplate | str, tmp_path: P
         assert site.client.patch(site.tea, json=changes, headers=tags).status_code == 200
         site.machines[1].kill()
         for method in ("GET", "PATCH"):
-            answer = site.client.request(method, site.tea, headers=site.admin)
+            answer = site.client.request(method, site.tea, params={"token": "secret"}, headers=site.admin)
             assert (answer.status_code, answer.json()) == (502, unreachable())
             assert (answer.headers["Retry-After"], answer.headers["Content-Type"]) == ("2", "application/json")
+        assert "secret" not in site.logged()

@@ -1,6 +1,8 @@
 """The storage of pictures: only pixels come out again, and nothing hostile gets in."""
 
 import contextlib
+import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from extensions.pictures import (
+    BYTES_PER_PIXEL,
     LARGE_SIDE,
     SMALL_SIDE,
     PictureError,
@@ -18,11 +21,13 @@ from extensions.pictures import (
     StoredPicture,
 )
 from tests.support.databases import run
-from tests.support.pictures import animation, claimed_png, encode, lying_photograph, opened, picture
+from tests.support.pictures import ORIENTATION, animation, claimed_png, encode, lying_photograph, opened, picture
+from tests.support.processes import ROOT, needs_proc
 
 pytestmark = pytest.mark.anyio
 
 MAX_PIXELS = 1_000_000
+AROUND = 40_000_000  # bytes for the smaller pictures, whatever the size of the large one
 
 
 @pytest.fixture
@@ -58,6 +63,12 @@ async def test_every_format_becomes_webp(storage: PictureStorage, tmp_path: Path
 async def test_every_mode_can_be_read(storage: PictureStorage, format_: str, mode: str) -> None:
     stored = await storage.save("7", BytesIO(encode(Image.new(mode, (30, 20)), format_)))
     assert (stored.width, stored.height) == (30, 20)
+
+
+async def test_sixteen_bits_of_grey(storage: PictureStorage) -> None:
+    stored = await storage.save("7", BytesIO(encode(Image.new("I;16", (4000, 10), 40_000), "PNG")))
+    large, _ = (opened(data) for data in await read(storage, stored))
+    assert (large.size, large.convert("L").getpixel((800, 2))) == ((LARGE_SIDE, 4), 40_000 // 256)
 
 
 async def test_alpha_is_kept(storage: PictureStorage) -> None:
@@ -96,6 +107,51 @@ async def test_large_pictures_are_made_smaller(storage: PictureStorage, size: tu
     assert large.size == (stored.width, stored.height)
     assert max(large.size) == min(max(size), LARGE_SIDE)
     assert max(small.size) == min(max(size), SMALL_SIDE)
+
+
+PEAK = """
+import asyncio, re, sys
+from pathlib import Path
+from extensions.pictures import PictureStorage
+
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+
+async def main(folder, small, large):
+    storage = PictureStorage(Path(folder), 10**9)
+    await storage.save("7", open(small, "rb"))  # loads whatever is loaded once
+    before = peak()
+    await asyncio.gather(*(storage.save("7", open(large, "rb")) for _ in range(2)))
+    print(peak() - before)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@needs_proc
+@pytest.mark.parametrize(
+    ("format_", "mode", "size", "bytes_per_pixel"),
+    [
+        ("PNG", "RGBA", (4000, 4000), 10),
+        ("WEBP", "RGBA", (4000, 4000), BYTES_PER_PIXEL),
+        ("JPEG", "CMYK", (16_000, 1000), 12),
+        ("GIF", "P", (4000, 4000), 2),
+    ],
+)
+def test_memory_is_for_one_large_picture_at_a_time(
+    tmp_path: Path, format_: str, mode: str, size: tuple[int, int], bytes_per_pixel: int
+) -> None:
+    """Two at once that are to be turned, each of the most expensive kind of its format."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    options = {} if format_ == "GIF" else {"exif": exif.tobytes(), "progressive": True, "subsampling": 0}
+    small, large = tmp_path / "small", tmp_path / "large"
+    small.write_bytes(encode(Image.new(mode, (100, 100), 7), format_, **options))
+    large.write_bytes(encode(Image.new(mode, size, 7), format_, **options))
+    command = [sys.executable, "-c", PEAK, *map(str, (tmp_path / "stored", small, large))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < bytes_per_pixel * size[0] * size[1] + AROUND
 
 
 async def test_the_same_picture_has_the_same_name(storage: PictureStorage, tmp_path: Path) -> None:
