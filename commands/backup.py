@@ -12,20 +12,16 @@ import click
 from sqlalchemy.engine import URL, make_url
 
 from api.projects import find_projects
-from extensions.backup import BackupError, Contents, put_back, read_backup, write_backup
+from extensions.backup import BackupError, Contents, put_back, read_backup, read_revisions, write_backup
 from settings import Settings, get_settings
 from settings.base import VAR
 from utils.fields import utc_now
 
 BACKUPS = VAR / "backups"
-DUMP = (
-    "rsync --archive {pictures}/ BACKUP/pictures/",
-    "pg_dump --format=custom --file=BACKUP/database.dump --dbname={url}",
-    "rsync --archive {pictures}/ BACKUP/pictures/   # what came meanwhile",
-)
+DUMP = ("sh deploy/dump.sh {url} {pictures} BACKUPS",)
 UNDUMP = (
-    "rsync --archive BACKUP/pictures/ {pictures}/",
-    "pg_restore --exit-on-error --single-transaction --no-owner --dbname={url} BACKUP/database.dump",
+    "rsync --archive --checksum BACKUPS/pictures/ {pictures}/",
+    "pg_restore --exit-on-error --single-transaction --no-owner --dbname={url} BACKUPS/TIME.dump",
 )
 PASSWORD = "The password is read from ~/.pgpass; docs/operations.md says more."  # noqa: S105
 
@@ -64,7 +60,7 @@ def restore(file: Path, force: bool) -> None:
         with TemporaryDirectory(prefix=".restore-", dir=database.parent) as folder:
             draft = Path(folder) / "draft"
             contents = read_backup(file, draft)
-            advice = _judge(contents, settings)
+            advice = _judge(contents.revisions, read_revisions(database), settings)
             put_back(file, draft, database, settings.pictures_dir, former)
     click.echo(f"{database} is what it was in {file}: {_describe(contents)}")
     if replaces:
@@ -98,18 +94,26 @@ def _client_url(url: URL) -> str:
     return URL.create("postgresql", url.username, None, url.host, url.port, url.database, query).render_as_string()
 
 
-def _judge(contents: Contents, settings: Settings) -> str:
-    """What is left to do for this code to run on these tables; raises BackupError when newer code made them."""
+def _judge(backed_up: dict[str, str], there: dict[str, str], settings: Settings) -> str:
+    """What is left to do for this code to run on these tables; raises BackupError when that would lose any, or cannot.
+
+    Both are revisions by sub-project, of the backup and of the database that it would replace.
+    """
     of_project = {found.project: found for project in find_projects() if (found := project.migrations)}
+    wanted = [name for name in of_project if not settings.projects or name in settings.projects]
+    if not any(name in backed_up for name in wanted):
+        raise BackupError("It is no backup of this service: it has no tables of the sub-projects in the settings.")
+    if lost := [name for name in of_project if name in there and name not in backed_up]:
+        reason = f"There are no tables of {', '.join(lost)} in the backup, but in the database"
+        raise BackupError(f"{reason}: move its file away first if they are to be given up.")
     newer = [
         f"{name} ({revision})"
-        for name, revision in contents.revisions.items()
+        for name, revision in backed_up.items()
         if name in of_project and not of_project[name].knows(revision)
     ]
     if newer:
         raise BackupError(f"The schema of {', '.join(newer)} is newer than this code: restore it with the newer one.")
-    wanted = [found for name, found in of_project.items() if not settings.projects or name in settings.projects]
-    older = [found.project for found in wanted if not found.is_newest(contents.revisions.get(found.project))]
+    older = [name for name in wanted if not of_project[name].is_newest(backed_up.get(name))]
     return f"The schema of {', '.join(older)} is older than this code: run `python main.py migrate`." if older else ""
 
 

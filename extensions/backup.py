@@ -3,6 +3,7 @@
 The archive is a gzipped tar of `pictures/<owner>/<name>` and, last, `database.db`; gzip's checksum is over all of it.
 """
 
+import filecmp
 import gzip
 import os
 import re
@@ -65,6 +66,8 @@ def read_backup(archive: Path, draft: Path) -> Contents:
     with _files_of(archive) as files:
         for name, file in files:
             if name == DATABASE:
+                if draft.exists():
+                    raise BackupError(f"{archive} is no backup: there are two databases in it.")
                 with _create(draft) as copy:
                     shutil.copyfileobj(file, copy, PIECE_BYTES)
                     _flush(copy)
@@ -75,17 +78,29 @@ def read_backup(archive: Path, draft: Path) -> Contents:
     return Contents(number, _examine(draft))
 
 
+def read_revisions(database: Path) -> dict[str, str]:
+    """The revision of the tables by sub-project, in a database that may be in use; none of one that cannot be read."""
+    has_log = Path(f"{database}-wal").exists()
+    mode = "ro" if has_log else "ro&immutable=1"  # takes no log away, and leaves none behind
+    try:
+        with closing(_open(database, BUSY_SECONDS, mode)) as connection:
+            return _revisions(connection)
+    except sqlite3.DatabaseError:
+        return {}
+
+
 def put_back(archive: Path, draft: Path, database: Path, pictures: Path, former: Path) -> None:
-    """Add the pictures, then let `draft` be the database and the one that is there `former`.
+    """Put the pictures back, then let `draft` be the database and the one that is there `former`.
 
     Raises BackupError while a server uses the database, and OSError. No picture is taken away: the former database
     needs those that it names.
     """
     with _alone_with(database):
-        with _files_of(archive) as files:
+        pictures.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".restore-", dir=pictures) as folder, _files_of(archive) as files:
             for name, file in files:
                 if name != DATABASE:
-                    _add_picture(pictures, name, file)
+                    _put_picture_back(pictures / name.removeprefix("pictures/"), file, Path(folder) / "draft")
         if database.exists():
             shutil.copymode(database, draft)
             os.link(database, former)  # so that there is a database at every moment
@@ -146,15 +161,19 @@ def _examine(database: Path) -> dict[str, str]:
                 raise BackupError(f"The database in the backup is damaged: {found}.")
             if broken := connection.execute("PRAGMA foreign_key_check").fetchone():
                 raise BackupError(f"The database in the backup is damaged: a row of {broken[0]} refers to none.")
-            tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").fetchall()
-            return {
-                table.removeprefix(VERSION_TABLE): revision
-                for (table,) in tables
-                if table.startswith(VERSION_TABLE)
-                for (revision,) in connection.execute(f'SELECT version_num FROM "{table}"')  # noqa: S608
-            }
+            return _revisions(connection)
     except sqlite3.DatabaseError as error:
         raise BackupError(f"The database in the backup is damaged: {error}.") from error
+
+
+def _revisions(connection: sqlite3.Connection) -> dict[str, str]:
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").fetchall()
+    return {
+        table.removeprefix(VERSION_TABLE): revision
+        for (table,) in tables
+        if table.startswith(VERSION_TABLE)
+        for (revision,) in connection.execute(f'SELECT version_num FROM "{table}"')  # noqa: S608
+    }
 
 
 @contextmanager
@@ -201,22 +220,20 @@ def _alone_with(database: Path) -> Iterator[None]:
         yield
 
 
-def _add_picture(pictures: Path, name: str, file: IO[bytes]) -> None:
-    """The same name is the same picture: its name is made of its content."""
-    _, owner, plain = name.split("/")
-    path = pictures / owner / plain
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{plain}.tmp")
+def _put_picture_back(path: Path, file: IO[bytes], draft: Path) -> None:
+    """One that is the same already stays as it is: whoever keeps copies would see another file."""
     with draft.open("wb") as copy:
         shutil.copyfileobj(file, copy, PIECE_BYTES)
+        copy.flush()
+        if path.exists() and filecmp.cmp(draft, path, shallow=False):
+            return
         _flush(copy)
+    path.parent.mkdir(exist_ok=True)
     draft.replace(path)
 
 
-def _open(database: Path, busy_seconds: float) -> sqlite3.Connection:
-    uri = f"{database.absolute().as_uri()}?mode=rw"  # makes none where there is none
+def _open(database: Path, busy_seconds: float, mode: str = "rw") -> sqlite3.Connection:
+    uri = f"{database.absolute().as_uri()}?mode={mode}"  # makes none where there is none
     return sqlite3.connect(uri, uri=True, timeout=busy_seconds, isolation_level=None)
 
 

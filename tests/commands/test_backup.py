@@ -98,6 +98,37 @@ def archive_of(path: Path, **files: bytes) -> Path:
     return path
 
 
+def database_in(backup: Path) -> bytes:
+    with tarfile.open(backup) as archive:
+        file = archive.extractfile("database.db")
+        assert file
+        return file.read()
+
+
+def changed(database: bytes, sql: str, draft: Path) -> bytes:
+    """The database of a backup after a statement; `draft` is a file that may be made for this."""
+    draft.write_bytes(database)
+    with closing(sqlite3.connect(draft)) as connection:
+        connection.execute(sql)
+        connection.commit()
+    database = draft.read_bytes()
+    draft.unlink()
+    return database
+
+
+def rows_of(database: Path) -> list[str]:
+    with closing(sqlite3.connect(database)) as connection:
+        return list(connection.iterdump())
+
+
+def limited(kibibytes: int, *arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    """A command that may write no file larger than this."""
+    environment = {**os.environ, "APP_ENV": "testing", "APP_PICTURES_DIR": str(cwd / "pictures")}
+    program = [sys.executable, str(ROOT / "main.py"), *arguments]
+    command = ["bash", "-c", f'ulimit -f {kibibytes}; exec "$@"', "bash", *program]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
 # -- what comes back --------------------------------------------------------------------------------------------------
 
 
@@ -196,6 +227,26 @@ def test_an_older_schema_is_migrated(main: Main, file: Path, backup: Path, tmp_p
     assert main("doctor").startswith("✓")
 
 
+@only_sqlite
+def test_pictures_are_what_they_were(main: Main, backup: Path, tmp_path: Path) -> None:
+    """Also one that was damaged; one that is right stays the same file."""
+    owner = tmp_path / "pictures" / "1"
+    right = owner / "abc.webp"
+    for name in ("cut.webp", "other.webp", "lost.webp"):
+        (owner / name).write_bytes(right.read_bytes())
+    backup.unlink()
+    main("backup", backup)
+    there, inode = everything_in(owner), right.stat().st_ino
+    (owner / "cut.webp").write_bytes(b"")
+    (owner / "other.webp").write_bytes(bytes(len(picture())))
+    (owner / "lost.webp").unlink()
+    (owner / "new.webp").write_bytes(b"of the former database")
+    main("restore", "--force", backup)
+    assert everything_in(tmp_path / "pictures" / "1") == {**there, "new.webp": b"of the former database"}
+    assert right.stat().st_ino == inode
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["1"]
+
+
 # -- what is refused --------------------------------------------------------------------------------------------------
 
 
@@ -236,15 +287,38 @@ def test_a_full_disk_leaves_nothing_behind(
     owner = tmp_path / "pictures" / "1"
     owner.mkdir(parents=True)
     (owner / "abc.webp").write_bytes(os.urandom(size))
-    environment = {**os.environ, "APP_ENV": "testing", "APP_PICTURES_DIR": str(tmp_path / "pictures")}
     before = everything_in(tmp_path)
-    command = f"ulimit -f {kibibytes}; exec '{sys.executable}' '{ROOT}/main.py' backup a.tar.gz"
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
+    done = limited(kibibytes, "backup", "a.tar.gz", cwd=tmp_path)
     assert (done.returncode, done.stderr.partition(":")[0], done.stderr.count("\n")) == (1, "Error", 1), done.stderr
     assert everything_in(tmp_path) == before
     assert file.exists()
+
+
+@only_sqlite
+@pytest.mark.slow
+def test_a_disk_that_is_too_full_for_a_picture_leaves_no_half_of_it(
+    main: Main, file: Path, backup: Path, tmp_path: Path
+) -> None:
+    large = tmp_path / "pictures" / "1" / "large.webp"
+    large.write_bytes(os.urandom(2_000_000))
+    backup.unlink()
+    main("backup", backup)
+    large.write_bytes(b"")
+    before = everything_in(tmp_path), rows_of(file)
+    done = limited(1500, "restore", "--force", backup.name, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "Error: [Errno 27] File too large\n")
+    after = everything_in(tmp_path), rows_of(file)
+    assert ({**after[0], file.name: b""}, after[1]) == ({**before[0], file.name: b""}, before[1])
+
+
+@only_sqlite
+def test_what_another_service_had_is_no_backup_of_this_one(main: Main, file: Path, backup: Path) -> None:
+    without_the_shop(backup)
+    said = main("restore", "--force", backup, APP_PROJECTS="shopdemo")
+    assert said == f"Error: {DAMAGES[of_something_else]}\n"
+    file.unlink()
+    said = main("restore", backup, APP_PROJECTS="accounts,websocketdemo")
+    assert said == f"{file} is what it was in {backup}: 0 picture files, {NEWEST.replace('shopdemo_0002, ', '')}\n"
 
 
 @only_sqlite
@@ -297,6 +371,19 @@ def traversing(backup: Path) -> None:
     archive_of(backup, pictures__1__x=b"x", **{"pictures__..__..__stolen": b"x"})
 
 
+def with_two_databases(backup: Path) -> None:
+    archive_of(backup, database_DB=database_in(backup), **{"database.db": b"another"})
+
+
+def of_something_else(backup: Path) -> None:
+    archive_of(backup, database_DB=changed(b"", "CREATE TABLE x (y)", backup.with_suffix(".db")))
+
+
+def without_the_shop(backup: Path) -> None:
+    sql = "DROP TABLE alembic_version_shopdemo"
+    archive_of(backup, database_DB=changed(database_in(backup), sql, backup.with_suffix(".db")))
+
+
 def hidden(backup: Path) -> None:
     archive_of(backup, pictures__1__x=b"x", **{"pictures__..__stolen": b"x"})
 
@@ -313,14 +400,7 @@ def linked(backup: Path) -> None:
 
 
 def of_newer_code(backup: Path) -> None:
-    database = backup.with_name("newer.db")
-    with tarfile.open(backup) as archive:
-        database.write_bytes(archive.extractfile("database.db").read())  # type: ignore[union-attr]
-    with closing(sqlite3.connect(database)) as connection:
-        connection.execute(LOST)
-        connection.commit()
-    archive_of(backup, database_DB=database.read_bytes())
-    database.unlink()
+    archive_of(backup, database_DB=changed(database_in(backup), LOST, backup.with_suffix(".db")))
 
 
 DAMAGES: dict[Callable[[Path], None], str] = {
@@ -331,6 +411,9 @@ DAMAGES: dict[Callable[[Path], None], str] = {
     empty: "is damaged or no backup: empty file.",
     gone: "No such file or directory",
     without_database: "has no database in it.",
+    with_two_databases: "is no backup: there are two databases in it.",
+    of_something_else: "It is no backup of this service: it has no tables of the sub-projects in the settings.",
+    without_the_shop: "There are no tables of shopdemo in the backup, but in the database: move its file away first",
     broken_database: "The database in the backup is damaged: ",
     traversing: "is no backup: there is 'pictures/../../stolen' in it.",
     hidden: "is no backup: there is 'pictures/../stolen' in it.",
@@ -379,15 +462,13 @@ def test_postgresql_has_its_own_way_and_no_password_is_shown(main: Main) -> None
     own = "postgresql://bob@db:5433/shop?sslmode=require"
     assert main("backup", APP_DATABASE_URL=url, APP_PICTURES_DIR="/srv/my pictures").splitlines() == [
         "Error: PostgreSQL has programs of its own for this:",
-        "    rsync --archive '/srv/my pictures'/ BACKUP/pictures/",
-        f"    pg_dump --format=custom --file=BACKUP/database.dump --dbname='{own}'",
-        "    rsync --archive '/srv/my pictures'/ BACKUP/pictures/   # what came meanwhile",
+        f"    sh deploy/dump.sh '{own}' '/srv/my pictures' BACKUPS",
         "    The password is read from ~/.pgpass; docs/operations.md says more.",
     ]
-    assert main("restore", "BACKUP", APP_DATABASE_URL=url, APP_PICTURES_DIR="/srv/pictures").splitlines() == [
+    assert main("restore", "BACKUPS", APP_DATABASE_URL=url, APP_PICTURES_DIR="/srv/pictures").splitlines() == [
         "Error: PostgreSQL has programs of its own for this:",
-        "    rsync --archive BACKUP/pictures/ /srv/pictures/",
-        f"    pg_restore --exit-on-error --single-transaction --no-owner --dbname='{own}' BACKUP/database.dump",
+        "    rsync --archive --checksum BACKUPS/pictures/ /srv/pictures/",
+        f"    pg_restore --exit-on-error --single-transaction --no-owner --dbname='{own}' BACKUPS/TIME.dump",
         "    The password is read from ~/.pgpass; docs/operations.md says more.",
     ]
 
@@ -404,8 +485,11 @@ def test_the_commands_for_postgresql_bring_all_back(
     client.post(f"{GOODS}/{tea.id}/pictures", files={"file": ("a.png", picture(), "image/png")}, headers=admin)
     client.post(ORDERS, json=items((tea, 2)), headers={**admin, "Idempotency-Key": "1"})
     there = see(client, admin)
-    (tmp_path / "BACKUP").mkdir()
-    follow(main("backup", APP_DATABASE_URL=settings.database_url), tmp_path)
+    backups = tmp_path / "backups"
+    follow(main("backup", APP_DATABASE_URL=settings.database_url), backups)
+    (dump,) = backups.glob("*.dump")
+    assert re.fullmatch(r"\d{8}T\d{6}Z\.dump", dump.name)
+    assert dump.stat().st_mode & 0o777 == 0o600
 
     server = postgres_server()
     name = f"app_test_restored_{os.getpid()}"
@@ -414,7 +498,7 @@ def test_the_commands_for_postgresql_bring_all_back(
         url = server.set(database=name).render_as_string(hide_password=False)
         other = settings.model_copy(update={"database_url": url, "pictures_dir": tmp_path / "other"})
         environment = {"APP_DATABASE_URL": url, "APP_PICTURES_DIR": str(other.pictures_dir)}
-        follow(main("restore", "BACKUP", **environment), tmp_path)
+        follow(main("restore", "BACKUPS", **environment).replace("TIME.dump", dump.name), backups)
         with TestClient(create_app(other)) as elsewhere:
             assert see(elsewhere, admin) == there
             assert elsewhere.get("/readyz").status_code == 200
@@ -422,14 +506,14 @@ def test_the_commands_for_postgresql_bring_all_back(
         run(execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-def follow(advice: str, folder: Path) -> None:
-    """Type the commands that are advised."""
+def follow(advice: str, backups: Path) -> None:
+    """Type the commands that are advised, in the folder of the code."""
     password = postgres_server().password
     environment = {**os.environ, **({"PGPASSWORD": str(password)} if password else {})}
-    commands = [line.strip() for line in advice.splitlines()[1:-1]]
-    assert len(commands) >= 2
+    commands = [line.strip().replace("BACKUPS", str(backups)) for line in advice.splitlines()[1:-1]]
+    assert commands
     for command in commands:
         done = subprocess.run(
-            command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False
+            command, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
         )
         assert (done.returncode, done.stderr) == (0, ""), command
