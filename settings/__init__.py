@@ -15,6 +15,7 @@ from settings.testing_config import TestingSettings
 
 __all__ = ["Problem", "Settings", "SettingsError", "TestingSettings", "examine_settings", "get_settings"]
 
+FILE = ".env"
 PREFIX = "APP_"
 TEST_PREFIX = "APP_TEST_"  # where the tests find their servers; no settings of the service
 
@@ -43,8 +44,11 @@ def get_settings() -> Settings:
 
 
 def examine_settings() -> tuple[Settings, list[Problem]]:
-    """Read the settings and judge them; a value that cannot be read is a problem and counts as its default."""
-    file = dotenv_values(".env")
+    """Read the settings and judge them; a value that cannot be read is a problem and counts as its default.
+
+    Raises SettingsError when .env cannot be read: then nothing is known.
+    """
+    file = _read_file()
     name = os.environ.get("APP_ENV") or file.get("APP_ENV") or "development"
     if name not in ENVIRONMENTS:
         problem = Problem("APP_ENV", f"is “{name}”", f"use one of {', '.join(ENVIRONMENTS)}")
@@ -60,6 +64,16 @@ def examine_settings() -> tuple[Settings, list[Problem]]:
         settings = settings_class(**{field: settings_class.model_fields[field].default for field in fields})
     named = {problem.setting for problem in problems}  # a default stands in for what could not be read
     return settings, problems + [problem for problem in settings.problems() if problem.setting not in named]
+
+
+def _read_file() -> dict[str, str | None]:
+    try:
+        return dotenv_values(FILE)
+    except OSError as error:
+        mend = "run this as the service's user, such as: sudo -u myfastapi …"
+        raise SettingsError([Problem(FILE, f"cannot be read ({error.strerror})", mend)]) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError([Problem(FILE, "is not UTF-8", "save it in this encoding")]) from error
 
 
 def _unknown_keys(keys: Iterable[str], settings_class: type[Settings]) -> list[Problem]:

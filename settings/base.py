@@ -6,19 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from settings.addresses import LOOPBACK, read_broker, read_host, read_origin, read_proxies
 from utils.webhooks import SECRET_PREFIX, signing_key
 
 VAR = Path("var")
 KIBIBYTE = 1024
 MEBIBYTE = 1024 * 1024
 
+MAX_PORT = 65535
+MAX_WORKERS = 64
 DATABASE_DRIVERS = ("sqlite+aiosqlite", "postgresql+asyncpg")
-BROKER_SCHEMES = ("memory", "redis", "rediss")
 PAYMENT_PURPOSE = b"payment gateway"  # so that what follows from the secret key is good for this only
 URL_PATTERN = r"^https?://[^/\s]+"
 HOST_PATTERN = r"^(\*\.)?([^*:/\s]+|\[[0-9A-Fa-f:.]+\])$"  # without a port
@@ -30,6 +32,10 @@ MEND_DATABASE = "set it to postgresql+asyncpg://user:password@host/name, or to s
 
 Names = Annotated[tuple[str, ...], NoDecode]
 HostNames = Annotated[tuple[Annotated[str, Field(pattern=HOST_PATTERN)], ...], NoDecode]
+Host = Annotated[str, AfterValidator(read_host)]
+BrokerUrl = Annotated[str, AfterValidator(read_broker)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(read_origin)], ...], NoDecode]
+Proxies = Annotated[str, AfterValidator(read_proxies)]
 SecretNames = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
@@ -57,23 +63,31 @@ class Settings(BaseSettings):
         validate_default=True,
     )
 
-    env: Literal["development", "testing", "production"] = "development"
+    env: Literal["development", "testing", "production"] = Field(
+        "development", description="What the defaults are for; production refuses what is unsafe."
+    )
     debug: bool = Field(False, description="Verbose log; never changes what a client sees.")
     projects: Names = Field((), description="Sub-projects to run, separated by commas; empty means all.")
 
-    host: str = "127.0.0.1"
-    port: int = Field(8010, ge=0, le=65535)
-    workers: int = Field(1, ge=1, le=64)
+    host: Host = Field(LOOPBACK, description="Address to listen on; 0.0.0.0 is all of IPv4.")
+    port: int = Field(8010, ge=0, le=MAX_PORT, description="Port to listen on; 0 is any that is free.")
+    workers: int = Field(1, ge=1, le=MAX_WORKERS, description="Worker processes.")
     grace_seconds: int = Field(20, ge=1, le=600, description="Time for requests in flight when the service stops.")
-    trusted_proxies: str = Field("127.0.0.1", description="Addresses whose X-Forwarded-… headers are believed.")
+    trusted_proxies: Proxies = Field(
+        "127.0.0.1",
+        description="Addresses and networks, separated by commas, whose X-Forwarded-… headers are believed.",
+    )
 
-    database_url: str = "sqlite+aiosqlite:///var/development.db"
+    database_url: str = Field(
+        "sqlite+aiosqlite:///var/development.db",
+        description="postgresql+asyncpg://user:password@host/name, or sqlite+aiosqlite:////absolute/path.db.",
+    )
     database_pool_size: int = Field(
         10, ge=1, le=200, description="Connections of one worker for reads; as many for short writes, and for long."
     )
     cache_bytes: int = Field(32 * MEBIBYTE, ge=0, description="Memory of one worker for ready answers; 0 turns it off.")
 
-    broker_url: str = Field(
+    broker_url: BrokerUrl = Field(
         "memory://", description="memory:// for one process; redis://host:6379/0 for many workers and machines."
     )
 
@@ -88,24 +102,34 @@ class Settings(BaseSettings):
         19 * 1024, ge=1024, le=1024 * 1024, description="Memory for hashing one password with argon2id."
     )
 
-    log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_json: bool = False
+    log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Less important lines are not logged."
+    )
+    log_json: bool = Field(False, description="Lines of JSON for machines instead of lines for people.")
     log_dir: Path | None = Field(VAR / "logs", description="Folder of the dated error files; empty means none.")
-    access_log: bool = True
+    access_log: bool = Field(True, description="A line for each request.")
     otlp_endpoint: str = Field(
         "",
         description="A collector that takes traces by OTLP over HTTP, such as http://127.0.0.1:4318; empty: no traces.",
     )
 
-    cors_origins: Names = Field((), description="Origins of browsers that may call, separated by commas, or *.")
-    cors_credentials: bool = False
+    cors_origins: Origins = Field(
+        (), description="Origins such as https://shop.example.com whose pages may call, separated by commas, or *."
+    )
+    cors_credentials: bool = Field(
+        False, description="Whether these pages may send cookies along, which a guest's cart needs; not with *."
+    )
     allowed_hosts: HostNames = Field(
-        (), description="Host headers that are answered, *.example.com among them; others get 400. Empty means any."
+        (),
+        description="Host headers that are answered, *.example.com among them; others get 400, "
+        "but for /healthz, /readyz and /metrics. Empty means any.",
     )
 
-    max_body_bytes: int = Field(MEBIBYTE, ge=1024)
-    max_picture_pixels: int = Field(40_000_000, ge=1, description="Width × height of an uploaded picture.")
-    pictures_dir: Path = VAR / "pictures"
+    max_body_bytes: int = Field(MEBIBYTE, ge=1024, description="Size of the body of a request.")
+    max_picture_pixels: int = Field(
+        40_000_000, ge=1, description="Width × height of an uploaded picture; decoding it takes up to 18 bytes of each."
+    )
+    pictures_dir: Path = Field(VAR / "pictures", description="Folder of the pictures of goods.")
 
     rate_per_user: int = Field(
         0, ge=0, le=1_000_000, description="Requests that a user may send in a minute; 0 means any number."
@@ -180,14 +204,6 @@ class Settings(BaseSettings):
             signing_key(value.get_secret_value())
         except ValueError:
             raise ValueError(f"must be base64 behind {SECRET_PREFIX}, or not begin with it") from None
-        return value
-
-    @field_validator("broker_url")
-    @classmethod
-    def known_broker(cls, value: str) -> str:
-        """Refuse brokers there are none of."""
-        if value.partition("://")[0] not in BROKER_SCHEMES:
-            raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in BROKER_SCHEMES)}")
         return value
 
     @field_validator("database_url")

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from settings.base import Names, Settings
+from settings.base import Origins, Settings
 
 DEVELOPMENT_SECRET = "development-only-secret-known-to-everyone"  # noqa: S105  (production refuses it)
 
@@ -15,5 +15,5 @@ class DevelopmentSettings(Settings):
     env: Literal["development"] = "development"
     debug: bool = True
     secret_key: SecretStr = SecretStr(DEVELOPMENT_SECRET)
-    cors_origins: Names = ("*",)
+    cors_origins: Origins = ("*",)
     guests: bool = True

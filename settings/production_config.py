@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
+from settings.addresses import trusts_anybody
 from settings.base import MEND_DATABASE, MEND_SECRET, Problem, Settings
 from settings.development_config import DevelopmentSettings
 from settings.testing_config import TestingSettings
 
 MIN_SECRET_LENGTH = 32
+MIN_SECRET_CHARACTERS = 8  # different ones; of 32 random hexadecimal digits so few are seen once in 26 million times
 KNOWN_SECRETS = frozenset(
     settings.model_fields["secret_key"].default.get_secret_value()
     for settings in (DevelopmentSettings, TestingSettings)
@@ -38,15 +40,18 @@ class ProductionSettings(Settings):
                 found.append(Problem(setting, "is a default that everyone knows", MEND_SECRET))
             elif 0 < len(secret) < MIN_SECRET_LENGTH:
                 found.append(Problem(setting, f"is shorter than {MIN_SECRET_LENGTH} characters", MEND_SECRET))
+            elif secret and len(set(secret)) < MIN_SECRET_CHARACTERS:
+                reason = f"has fewer than {MIN_SECRET_CHARACTERS} different characters"
+                found.append(Problem(setting, reason, MEND_SECRET))
         return found
 
     def _exposure_problems(self) -> list[Problem]:
         found = []
         if self.debug:
             found.append(Problem("APP_DEBUG", "is on", "remove it or set it to false"))
-        if self.trusted_proxies.strip() == "*":
-            mend = "name the addresses of your reverse proxies"
-            found.append(Problem("APP_TRUSTED_PROXIES", "is *: any client can forge its address", mend))
+        if trusts_anybody(self.trusted_proxies):
+            reason = f"is {self.trusted_proxies}: any client can forge its address"
+            found.append(Problem("APP_TRUSTED_PROXIES", reason, "name the addresses of your reverse proxies"))
         return found
 
     def _database_problems(self) -> list[Problem]:

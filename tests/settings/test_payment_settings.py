@@ -1,5 +1,7 @@
 """The settings of paying: what shop and gateway share, and where they find each other."""
 
+import secrets
+
 import pytest
 from pydantic import SecretStr, ValidationError
 
@@ -37,7 +39,7 @@ def test_the_addresses_are_those_of_http(url: str) -> None:
 
 
 def test_in_production_a_short_secret_is_refused() -> None:
-    secret = "s" * MIN_SECRET_LENGTH
+    secret = secrets.token_hex(MIN_SECRET_LENGTH // 2)
     safe = ProductionSettings(
         _env_file=None, secret_key=SecretStr(secret), database_url="postgresql+asyncpg://u:p@host/shop"
     )

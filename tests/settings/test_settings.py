@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr, ValidationError
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from settings import Problem, SettingsError, examine_settings, get_settings
 from settings.base import Settings
@@ -15,12 +16,19 @@ from settings.production_config import ProductionSettings
 from settings.testing_config import TestingSettings
 from tests.support.guards import OWN_DATA, TouchedOwnData, forget_settings
 
-SECRET = "s" * 32
+SECRET = "0123456789abcdef" * 2
 RELATIVE = "is a relative path: it depends on the folder of the start"
+NO_ORIGIN = (
+    "is no origin: browsers send scheme://host or scheme://host:port, "
+    "in small letters, without a path and without the usual port"
+)
 IN_MEMORY = "must name a file: in memory nothing outlives its connection"
+FEW_CHARACTERS = "has fewer than 8 different characters"
 UNREADABLE = "cannot be read as a URL; special characters of a password are written as %XX"
 BAD_TLS = "may end in one ?ssl= with one of allow, disable, prefer, require, verify-ca, verify-full"
 POSTGRES = "postgresql+asyncpg://u:the-password@host"
+PROXIES = ["10.77.0.10", "10.200.3.4", "::1", "0:0::1", "fd12::1", "unix:"]
+STRANGERS = ["127.0.0.1", "11.0.0.1", "fe80::1", "nginx", ""]
 SAFE = {"APP_ENV": "production", "APP_SECRET_KEY": SECRET, "APP_DATABASE_URL": "postgresql+asyncpg://u:p@host/shop"}
 
 
@@ -31,6 +39,10 @@ def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     get_settings.cache_clear()
     yield tmp_path
     get_settings.cache_clear()
+
+
+async def no_application(scope: object, receive: object, send: object) -> None:
+    """What is never asked."""
 
 
 def read(monkeypatch: pytest.MonkeyPatch, **environment: str) -> tuple[Settings, list[str]]:
@@ -141,6 +153,52 @@ def test_a_database_may_be_encrypted(monkeypatch: pytest.MonkeyPatch, option: st
 
 
 @pytest.mark.parametrize("environment", ["development", "testing", "production"])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("10.0.0.300", "'10.0.0.300' does not appear to be an IPv4 or IPv6 network"),
+        ("10.0.0.1/8", "10.0.0.1/8 has host bits set"),
+        ("nginx", "'nginx' does not appear to be an IPv4 or IPv6 network"),
+        ("*", "'*' does not appear to be an IPv4 or IPv6 network"),
+    ],
+)
+def test_a_proxy_that_nobody_is(monkeypatch: pytest.MonkeyPatch, environment: str, name: str, reason: str) -> None:
+    settings = {**SAFE, "APP_ENV": environment, "APP_TRUSTED_PROXIES": f"127.0.0.1,{name}"}
+    expected = f"APP_TRUSTED_PROXIES “{name}” is neither an address nor a network: {reason}"
+    assert read(monkeypatch, **settings)[1] == [expected]
+
+
+def test_proxies_are_handed_on_as_uvicorn_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = " 10.77.0.10, 10.0.0.0/8,::1 ,fd00::/8,unix:,"
+    settings, problems = read(monkeypatch, **SAFE, APP_TRUSTED_PROXIES=written)
+    assert (problems, settings.trusted_proxies) == ([], "10.77.0.10,10.0.0.0/8,::1,fd00::/8,unix:")
+    trusted = ProxyHeadersMiddleware(no_application, settings.trusted_proxies).trusted_hosts
+    assert [client for client in PROXIES if client in trusted] == PROXIES
+    assert [client for client in STRANGERS if client in trusted] == []
+    settings, problems = read(monkeypatch, **SAFE, APP_TRUSTED_PROXIES="")
+    assert (problems, settings.trusted_proxies) == ([], "")
+
+
+@pytest.mark.parametrize("environment", ["development", "testing", "production"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null", "shop.example.com", "https://shop.example.com/", "https://Shop.example.com", "https://店.example.com",
+        "https://*.example.com", "https://shop.example.com:443", "http://127.0.0.1:80", "https://user@shop.example.com",
+    ],
+)  # fmt: skip
+def test_an_origin_that_no_page_has(monkeypatch: pytest.MonkeyPatch, environment: str, origin: str) -> None:
+    settings = {**SAFE, "APP_ENV": environment, "APP_CORS_ORIGINS": f"https://shop.example.com,{origin}"}
+    assert read(monkeypatch, **settings)[1] == [f"APP_CORS_ORIGINS “{origin}” {NO_ORIGIN}"]
+
+
+def test_origins_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    origins = ("https://shop.example.com", "http://localhost:5173", "http://[::1]:8080", "capacitor://localhost")
+    settings, problems = read(monkeypatch, **SAFE, APP_CORS_ORIGINS=", ".join(origins))
+    assert (problems, settings.cors_origins) == ([], origins)
+
+
+@pytest.mark.parametrize("environment", ["development", "testing", "production"])
 def test_an_empty_secret_is_refused_everywhere(monkeypatch: pytest.MonkeyPatch, environment: str) -> None:
     settings = {**SAFE, "APP_ENV": environment, "APP_SECRET_KEY": ""}
     assert read(monkeypatch, **settings)[1] == ["APP_SECRET_KEY is missing"]
@@ -172,7 +230,11 @@ def test_production_refuses_with_all_reasons_at_once(monkeypatch: pytest.MonkeyP
     ("name", "value", "reason"),
     [
         ("APP_SECRET_KEY", "", "is missing"),
-        ("APP_SECRET_KEY", "s" * 31, "is shorter than 32 characters"),
+        ("APP_SECRET_KEY", SECRET[:31], "is shorter than 32 characters"),
+        ("APP_SECRET_KEY", "a" * 36, FEW_CHARACTERS),
+        ("APP_SECRET_KEY", " " * 40, FEW_CHARACTERS),
+        ("APP_SECRET_KEY", "password" * 8, FEW_CHARACTERS),
+        ("APP_PAYMENT_SECRET", "whsec_" + "A" * 40, FEW_CHARACTERS),
         ("APP_SECRET_KEY", "development-only-secret-known-to-everyone", "is a default that everyone knows"),
         ("APP_SECRET_KEY", "testing-only-secret-known-to-everyone", "is a default that everyone knows"),
         ("APP_DATABASE_URL", "", "is missing"),
@@ -181,7 +243,9 @@ def test_production_refuses_with_all_reasons_at_once(monkeypatch: pytest.MonkeyP
             "sqlite+aiosqlite:///var/shop.db",
             RELATIVE,
         ),
-        ("APP_TRUSTED_PROXIES", "*", "is *: any client can forge its address"),
+        ("APP_TRUSTED_PROXIES", " * ", "is *: any client can forge its address"),
+        ("APP_TRUSTED_PROXIES", "0.0.0.0/0", "is 0.0.0.0/0: any client can forge its address"),
+        ("APP_TRUSTED_PROXIES", "10.0.0.1, ::/0", "is 10.0.0.1,::/0: any client can forge its address"),
         ("APP_DEBUG", "1", "is on"),
     ],
 )
@@ -192,10 +256,11 @@ def test_production_is_strict(monkeypatch: pytest.MonkeyPatch, name: str, value:
 
 
 def test_keys_that_verify_too_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings, problems = read(monkeypatch, **SAFE, APP_ACCEPTED_KEYS=f" {'a' * 32},{'b' * 40} ,")
+    former, following = SECRET[::-1], SECRET.upper()
+    settings, problems = read(monkeypatch, **SAFE, APP_ACCEPTED_KEYS=f" {former},{following} ,")
     assert problems == []
-    assert [key.get_secret_value() for key in settings.accepted_keys] == ["a" * 32, "b" * 40]
-    assert "a" * 32 not in f"{settings!r} {settings.model_dump()}"
+    assert [key.get_secret_value() for key in settings.accepted_keys] == [former, following]
+    assert former not in f"{settings!r} {settings.model_dump()}"
 
 
 def test_production_refuses_keys_that_verify_and_are_not_secret(monkeypatch: pytest.MonkeyPatch) -> None:
