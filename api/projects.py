@@ -39,12 +39,19 @@ class Project:
 
     @property
     def migrations(self) -> Migrations | None:
-        """Its Alembic migrations, or None when it has no tables."""
-        folder = API_FOLDER / self.name / "migrations"
-        if not folder.is_dir():
+        """Its Alembic migrations, or None when it has no `database.py`, and so no tables.
+
+        Raises ProjectError when that cannot be imported or has no `Base`.
+        """
+        if importlib.util.find_spec(f"api.{self.name}.database") is None:
             return None
-        metadata: MetaData = importlib.import_module(f"api.{self.name}.database").Base.metadata
-        return Migrations(self.name, folder, metadata)
+        base = getattr(_import(self.name, f"api.{self.name}.database"), "Base", None)
+        if base is None:
+            raise ProjectError(
+                f"The sub-project api/{self.name} must have a class `Base` of its tables in database.py."
+            )
+        metadata: MetaData = base.metadata
+        return Migrations(self.name, API_FOLDER / self.name / "migrations", metadata)
 
     @property
     def seed(self) -> Seed | None:

@@ -9,7 +9,7 @@ from alembic.util.exc import CommandError
 from loguru import logger
 from starlette.datastructures import State
 
-from api.projects import Project, find_projects, open_resources
+from api.projects import Project, ProjectError, find_projects, open_resources
 from extensions.database import Database, connect
 from extensions.logger import configure_logging
 from extensions.migrations import Migrations
@@ -46,7 +46,12 @@ async def upgrade(settings: Settings, project: str | None = None) -> None:
     """Bring the tables of all sub-projects, or of one, to the newest revision."""
     async with open_migrations(settings, project) as (database, found):
         for migrations in found:
-            if not await migrations.is_current(database):
+            if migrations.are_missing:
+                revise = f'python main.py migrate --project {migrations.project} --revise "First tables"'
+                raise ProjectError(f"{migrations.project} has tables and no migration: `{revise}` writes one.")
+            if await migrations.is_ahead(database):
+                logger.warning("The tables of {} are newer than this code and stay as they are.", migrations.project)
+            elif not await migrations.is_current(database):
                 await migrations.upgrade(database.engine)
                 logger.info("The tables of {} are up to date now.", migrations.project)
 
@@ -55,6 +60,7 @@ async def fill(settings: Settings) -> None:
     """Fill the empty tables of all sub-projects with their demo data."""
     state = State()
     state.settings = settings
+    state.patient = True
     state.projects = [project for project in find_projects(settings.projects) if project.seed]
     async with open_resources(state):
         for project in state.projects:
@@ -78,8 +84,16 @@ async def _check(settings: Settings, project: str | None) -> None:
 
 async def _revise(settings: Settings, project: str, message: str) -> None:
     async with open_migrations(settings, project) as (database, found):
-        for migrations in found:
-            await migrations.revise(database.engine, message)
+        if not found:
+            raise click.ClickException(f"{project} has no tables: they belong in api/{project}/database.py.")
+        (migrations,) = found
+        try:
+            file = await migrations.revise(database.engine, message)
+        except CommandError as error:
+            raise click.ClickException(f"{project}: {error}") from error
+    if file is None:
+        raise click.ClickException(f"The tables of {project} in code and database are the same: nothing to revise.")
+    click.echo(f"{file} was written: read it, then run `python main.py migrate`.")
 
 
 @asynccontextmanager

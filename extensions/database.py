@@ -171,8 +171,8 @@ class Database:
 
 @asynccontextmanager
 async def open_database(state: State) -> AsyncIterator[Database]:
-    """Open the database that the settings name."""
-    database = await connect(state.settings)
+    """Open the database that the settings name; `state.patient` is for whoever fills it."""
+    database = await connect(state.settings, patient=getattr(state, "patient", False))
     try:
         yield database
     finally:
@@ -182,7 +182,7 @@ async def open_database(state: State) -> AsyncIterator[Database]:
 async def connect(settings: Settings, *, patient: bool = False) -> Database:
     """Connect to `settings.database_url`; the caller closes it.
 
-    Who is `patient` lets transactions on PostgreSQL take as long as they like: migrations do.
+    Who is `patient` lets transactions on PostgreSQL take as long as they like: migrations, and what fills tables.
     """
     url = make_url(settings.database_url)
     max_wait = math.inf if patient else settings.max_wait_seconds

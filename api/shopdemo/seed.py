@@ -2,7 +2,7 @@
 
 import asyncio
 import multiprocessing
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from io import BytesIO
 
 from sqlalchemy import func, insert, select
@@ -26,11 +26,12 @@ async def seed(state: State) -> str | None:
     found = await state.database.fetch_one(CATEGORY_COUNT)
     if found["found"]:
         return None
+    drawings = await _draw()  # before the transaction, which may not take as long as a slow machine draws
     async with state.database.transaction() as connection:
         await _add_categories(connection)
         writer = GoodsWriter(connection)
         created = [await writer.create(_fields(goods), sales=goods.sales) for goods in demo_goods()]
-        pictures = await _paint([goods.id for goods in created], state.pictures)
+        pictures = await _store([goods.id for goods in created], drawings, state.pictures)
         for goods, picture in zip(created, pictures, strict=True):
             await writer.set_pictures(goods.id, [picture])
     return f"{len(created)} goods with pictures in {len(demo_categories())} categories"
@@ -50,18 +51,20 @@ async def _add_categories(connection: AsyncConnection) -> None:
     await connection.execute(insert(CategoryRow), rows)
 
 
-async def _paint(goods_ids: list[int], storage: PictureStorage) -> list[Picture]:
-    """Draw and store the picture of each, on all processors."""
+async def _draw() -> list[bytes]:
+    """The picture of each, drawn on all processors."""
     loop = asyncio.get_running_loop()
-
-    async def paint(painters: Executor, goods_id: int, goods: DemoGoods) -> Picture:
-        drawing = await loop.run_in_executor(painters, draw_picture, goods, PICTURE_SIDE)
-        return as_picture(goods_id, await storage.save(str(goods_id), BytesIO(drawing)))
-
     # Spawned, because a fork of a process with threads can hang.
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as painters:
-        work = [paint(painters, goods_id, goods) for goods_id, goods in zip(goods_ids, demo_goods(), strict=True)]
+        work = [loop.run_in_executor(painters, draw_picture, goods, PICTURE_SIDE) for goods in demo_goods()]
         return await asyncio.gather(*work)
+
+
+async def _store(goods_ids: list[int], drawings: list[bytes], storage: PictureStorage) -> list[Picture]:
+    async def store(goods_id: int, drawing: bytes) -> Picture:
+        return as_picture(goods_id, await storage.save(str(goods_id), BytesIO(drawing)))
+
+    return await asyncio.gather(*map(store, goods_ids, drawings))
 
 
 def _fields(goods: DemoGoods) -> GoodsCreate:

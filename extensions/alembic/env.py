@@ -1,9 +1,10 @@
 """Run by Alembic for one sub-project; `extensions/migrations.py` passes the connection and the tables."""
 
 import zlib
-from typing import Any
+from typing import Any, Literal
 
 from alembic import context
+from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection, Index, MetaData, text
 from sqlalchemy.schema import SchemaItem
 
@@ -22,6 +23,15 @@ def is_ours(item: SchemaItem, name: str | None, type_: str, reflected: bool, _: 
     return True
 
 
+def render_item(kind: str, item: Any, revision: AutogenContext) -> str | Literal[False]:
+    """Import the column types that are not SQLAlchemy's: Alembic writes where they are, and imports nothing."""
+    module, name = type(item).__module__, type(item).__name__
+    if kind != "type" or module.startswith("sqlalchemy."):
+        return False
+    revision.imports.add(f"from {module} import {name}")
+    return repr(item)
+
+
 if connection.dialect.name == "postgresql":
     # Two workers that migrate at the same time take turns.
     lock = zlib.crc32(version_table.encode())
@@ -32,6 +42,7 @@ context.configure(
     target_metadata=metadata,
     version_table=version_table,
     include_object=is_ours,
+    render_item=render_item,
     render_as_batch=connection.dialect.name == "sqlite",
     transaction_per_migration=False,
 )

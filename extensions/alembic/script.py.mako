@@ -1,13 +1,16 @@
-"""${message}
+"""${message.rstrip(".")}.
 
 Revision ID: ${up_revision}
-Revises: ${down_revision | comma,n}
-Create Date: ${create_date}
+Revises:${" " if down_revision else ""}${down_revision | comma,n}
+Create Date: ${create_date.date()}
 """
 
 import sqlalchemy as sa
 from alembic import op
-${imports if imports else ""}
+% if imports:
+${imports}
+% endif
+
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = ${repr(branch_labels)}

@@ -1,5 +1,6 @@
 """Sub-projects: found, wanted, broken, and each alone."""
 
+import importlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -65,6 +66,25 @@ def test_a_broken_one_is_named_and_never_skipped(write: Write, text: str, senten
         with pytest.raises(ProjectError) as caught:
             find_projects(wanted)
         assert str(caught.value).startswith(f"The sub-project api/{name} {sentence}")
+
+
+@pytest.mark.parametrize(
+    ("tables", "sentence"),
+    [
+        ("", "must have a class `Base` of its tables in database.py."),
+        ("1 / 0", "cannot be imported: ZeroDivisionError('division by zero')"),
+    ],
+)
+def test_tables_that_cannot_be_found_are_told(write: Write, tmp_path: Path, tables: str, sentence: str) -> None:
+    name = f"with_tables_{uuid4().hex}"
+    write(name, "from fastapi import APIRouter\nrouter = APIRouter()")
+    (project,) = find_projects((name,))
+    assert project.migrations is None
+    (tmp_path / name / "database.py").write_text(tables, encoding="utf-8")
+    importlib.invalidate_caches()
+    with pytest.raises(ProjectError) as caught:
+        _ = project.migrations
+    assert str(caught.value) == f"The sub-project api/{name} {sentence}"
 
 
 def test_commands_are_found_without_importing_the_others(write: Write, tmp_path: Path) -> None:

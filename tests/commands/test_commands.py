@@ -12,11 +12,13 @@ import pytest
 import uvicorn
 from click.testing import CliRunner, Result
 
+import api
+import api.projects
 from api.projects import find_projects
 from commands import cli
 from extensions.logger import configure_logging
 from extensions.security import Tokens
-from settings import get_settings
+from settings import Settings, get_settings
 from settings.testing_config import TestingSettings
 from tests.support.databases import sqlite_url
 from tests.support.guards import ROOT
@@ -95,6 +97,18 @@ def test_migrate_and_check(run: Run, tmp_path: Path) -> None:
     assert run("migrate", "--revise", "more", APP_DATABASE_URL=url).exit_code == 2
 
 
+def test_who_has_no_tables_has_nothing_to_revise(
+    run: Run, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.projects, "API_FOLDER", tmp_path)
+    monkeypatch.setattr(api, "__path__", [*api.__path__, str(tmp_path)])
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "__init__.py").write_text("from fastapi import APIRouter\nrouter = APIRouter()", "utf-8")
+    found = run("migrate", "--project", "plain", "--revise", "First tables", APP_DATABASE_URL=database_url)
+    assert found.exit_code == 1
+    assert found.output == "Error: plain has no tables: they belong in api/plain/database.py.\n"
+
+
 def test_unknown_projects_are_told_as_a_sentence(run: Run) -> None:
     sentence = "Error: APP_PROJECTS: there is no sub-project “shop”; did you mean shopdemo?\n"
     for arguments in (["routes"], ["openapi"], ["doctor"], ["seed"], ["migrate"]):
@@ -126,15 +140,26 @@ def test_openapi_and_routes(run: Run) -> None:
     document = json.loads(run("openapi").output)
     assert document["info"]["title"] == "myFastAPI"
     routes = run("routes").output
-    assert [path for path in document["paths"] if path not in routes] == []
-    assert "GET" in routes
+    listed = {(path, methods) for methods, path, *_ in map(str.split, routes.splitlines())}
+    paths = {path for path, _ in listed}
+    assert [path for path in document["paths"] if path not in paths] == []
+    assert [(path, methods) for path, methods in listed if methods == "GET"] == []  # HEAD is answered with it
+    assert {("/healthz", "GET,HEAD"), ("/docs", "GET,HEAD"), ("/shopdemo/goods/{goods_id}", "DELETE")} <= listed
+    assert {path for path, methods in listed if methods == "MOUNT"} == {"/static", "/static/websocketdemo"}
+    assert {path for path, methods in listed if methods == "WS"} == {
+        "/websocketdemo/ws/{user}",
+        "/websocketdemo/ws/{room}/{user}",
+    }
     alone = run("openapi", APP_PROJECTS="shopdemo").output
     assert "/shopdemo/goods" in json.loads(alone)["paths"]
 
 
 def test_settings_are_listed_and_secrets_are_not(run: Run) -> None:
     listed = run("settings", APP_SECRET_KEY="the-secret-of-the-service", APP_PORT="9000").output
-    assert [name for name in TestingSettings.model_fields if f"APP_{name.upper()}" not in listed] == []
+    lines = {line.split()[0]: line for line in listed.splitlines()}
+    fields = {f"APP_{name.upper()}": field.description for name, field in Settings.model_fields.items()}
+    assert [name for name, use in fields.items() if not use or not lines[name].endswith(f"  {use}")] == []
+    assert list(lines) == list(fields)
     assert "9000" in listed
     assert "the-secret" not in listed
 
@@ -156,6 +181,23 @@ def test_serve_passes_the_settings_on(run: Run, monkeypatch: pytest.MonkeyPatch)
     assert (second["host"], second["port"], second["reload"]) == ("127.0.0.1", 0, True)
     assert first["timeout_graceful_shutdown"] == 20
     assert (first["ws"], first["ws_per_message_deflate"]) == ("extensions.websocket_server:FrameProtocol", False)
+
+
+@pytest.mark.parametrize(
+    ("option", "range_"),
+    [
+        ("--workers=-1", "1<=x<=64"),
+        ("--workers=0", "1<=x<=64"),
+        ("--workers=65", "1<=x<=64"),
+        ("--port=-5", "0<=x<=65535"),
+        ("--port=99999", "0<=x<=65535"),
+    ],
+)
+def test_serve_has_the_bounds_of_the_settings(run: Run, option: str, range_: str) -> None:
+    refused = run("serve", option)
+    name, value = option.split("=")
+    assert refused.exit_code == 2
+    assert f"Error: Invalid value for '{name}': {value} is not in the range {range_}.\n" in refused.output
 
 
 def test_several_workers_need_a_broker_between_them(run: Run) -> None:

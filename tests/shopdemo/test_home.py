@@ -2,15 +2,18 @@
 
 from typing import Any
 
+import pytest
 from starlette.datastructures import State
 from starlette.testclient import TestClient
 
 from api.projects import find_projects, open_resources
 from api.shopdemo import seed as seeding
 from api.shopdemo.schemas import Goods
+from commands.tables import fill
+from extensions import database
 from settings.testing_config import TestingSettings
 from tests.support.catalogue import goods_body
-from tests.support.databases import run
+from tests.support.databases import only_postgres, run
 from tests.support.envelopes import success
 from tests.support.pictures import picture
 
@@ -103,3 +106,13 @@ def test_the_demo_catalogue_fills_an_empty_shop_once(
     for goods in home["newest"]:
         (one,) = goods["pictures"]
         assert client.get(one["url"]).status_code == client.get(one["thumbnail_url"]).status_code == 200
+
+
+@only_postgres
+@pytest.mark.usefixtures("client")
+def test_a_slow_machine_has_the_time_to_fill_it(settings: TestingSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeding, "PICTURE_SIDE", 16)
+    monkeypatch.setattr(database, "TRANSACTION_SECONDS", 0.0)
+    run(fill(settings))
+    monkeypatch.undo()
+    assert run(seed(settings)) == (None, None)  # it is full
