@@ -1,9 +1,18 @@
 """The OpenAPI document, where FastAPI says it less well than it could be said."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from utils.custom_exc import Overloaded, RateLimited, errors, merge_errors
+from utils.custom_exc import (
+    BadRequest,
+    ContentTooLarge,
+    HeadersTooLarge,
+    Overloaded,
+    RateLimited,
+    RequestTimeout,
+    errors,
+    merge_errors,
+)
 from utils.response_code import ErrorEnvelope
 
 Document = dict[str, Any]
@@ -20,32 +29,73 @@ HEADERS = {
     "RateLimit-Policy": "Where quotas are set: the quota of this user or address (q) in a window of seconds (w).",
 }
 
+# What a request may get anywhere before its operation is looked at. Once for all, not a row of each under each.
+NOT_REACHED = errors(BadRequest, RequestTimeout, ContentTooLarge, HeadersTooLarge)
+
+# The request headers that lead to an answer of this status; no route reads them, so FastAPI knows nothing of them.
+# Without examples: Swagger UI would send those.
+ASKED_BY = {
+    "206": {"name": "Range", "description": "Which part or parts of the file to send, such as `bytes=0-1023`."},
+    "304": {
+        "name": "If-None-Match",
+        "description": "The ETag of what you have; it is not sent again while it is the same.",
+    },
+}
+
 
 def tidy_openapi(build: Callable[[], Document], never_refused: frozenset[str]) -> Document:
-    """Build the document (FastAPI does it once and keeps it) and tidy it.
+    """Build the document and tidy it; FastAPI keeps it, so both happen once.
 
-    A parameter is never null, examples are whole, and what the layers around all routes answer and add is there: at
-    the paths in `never_refused` nothing but X-Request-ID.
+    A parameter is never null, examples are whole, and what the layers around all routes read, answer and add is there;
+    the paths in `never_refused` know no quotas and no overload.
     """
     document = build()
-    headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in HEADERS.items()}
-    document["components"].setdefault("headers", {}).update(headers)
-    schemas = document["components"].setdefault("schemas", {})
-    document["components"]["schemas"] = dict(sorted({**schemas, ErrorEnvelope.__name__: ERROR_MODEL}.items()))
+    components = document["components"]
+    if "responses" in components:
+        return document
+    components["headers"] = {
+        name: {"description": text, "schema": {"type": "string"}} for name, text in HEADERS.items()
+    }
+    components["responses"] = {"NotReached": _not_reached()}
+    schemas = components.setdefault("schemas", {})
+    components["schemas"] = dict(sorted({**schemas, ErrorEnvelope.__name__: ERROR_MODEL}.items()))
     for path, operations in document["paths"].items():
-        is_refused = path not in never_refused
-        added = HEADERS if is_refused else ("X-Request-ID",)
         for operation in operations.values():
-            if is_refused:
-                operation["responses"] = dict(sorted(merge_errors(operation["responses"], REFUSALS).items()))
-            for parameter in operation.get("parameters", ()):
-                parameter["schema"] = _without_null(parameter["schema"])
-            for status, response in operation["responses"].items():
-                _correct_content(status, response.get("content", {}))
-                _complete_examples(response)
-                for name in added:
-                    response.setdefault("headers", {})[name] = {"$ref": f"#/components/headers/{name}"}
+            _tidy_operation(operation, is_refused=path not in never_refused)
     return document
+
+
+def _tidy_operation(operation: Document, *, is_refused: bool) -> None:
+    added = _refer_to(HEADERS if is_refused else ("X-Request-ID",))
+    if is_refused:
+        operation["responses"] = dict(sorted(merge_errors(operation["responses"], REFUSALS).items()))
+    for parameter in operation.get("parameters", ()):
+        parameter["schema"] = _without_null(parameter["schema"])
+    for status, response in operation["responses"].items():
+        _correct_content(status, response.get("content", {}))
+        _complete_examples(response)
+        response["headers"] = {**response.get("headers", {}), **added}
+    for status, header in ASKED_BY.items():
+        if status in operation["responses"]:
+            parameter = {**header, "in": "header", "required": False, "schema": {"type": "string"}}
+            operation.setdefault("parameters", []).append(parameter)
+    operation["responses"]["default"] = {"$ref": "#/components/responses/NotReached"}
+
+
+def _refer_to(headers: Iterable[str]) -> Document:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
+
+
+def _not_reached() -> Document:
+    """What any operation may answer by another status than those it lists."""
+    reasons = " ".join(f"{status}: {response['description']}" for status, response in NOT_REACHED.items())
+    content = [response["content"]["application/json"] for response in NOT_REACHED.values()]
+    examples = {name: example for each in content for name, example in each["examples"].items()}
+    return {
+        "description": f"The request did not get as far as this operation. {reasons}",
+        "headers": _refer_to(HEADERS),
+        "content": {"application/json": {"schema": content[0]["schema"], "examples": examples}},
+    }
 
 
 def _correct_content(status: str, content: dict[str, Any]) -> None:

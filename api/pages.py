@@ -14,9 +14,11 @@ from fastapi.staticfiles import StaticFiles
 from markupsafe import Markup
 from pydantic import BaseModel
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.types import Scope
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from utils.html_pages import SCRIPTED, STYLED, render, root_path
+from utils.ready_answers import Recorder, header
 from utils.response_code import Envelope, resp_200
 from utils.routing import EnvelopeRoute, mount_flat
 
@@ -108,6 +110,7 @@ def mount_pages(app: FastAPI, projects: Mapping[str, str]) -> None:
         responses={200: {"model": Envelope[ServiceInfo], "content": {"text/html": {"schema": {"type": "string"}}}}},
     )
     mount_flat(app, router)
+    _revalidate_description(app)
     app.add_route("/docs", _viewer("docs.html", DOCS_POLICY, "swagger-ui-dist"), include_in_schema=False)
     app.add_route("/redoc", _viewer("redoc.html", REDOC_POLICY, "redoc"), include_in_schema=False)
     app.add_route("/favicon.ico", show_favicon, include_in_schema=False)
@@ -149,6 +152,17 @@ def list_operations(schema: Mapping[str, Any]) -> Iterator[Operation]:
                     is_page=method == "get" and "{" not in path and list(content) == ["text/html"],
                     anchor=f"#/{quote(tag)}/{quote(operation.get('operationId', ''))}",
                 )
+
+
+def _revalidate_description(app: FastAPI) -> None:
+    """Let a browser ask whether the description has changed: it is large, and `/docs` loads it at every visit."""
+    (route,) = (route for route in app.routes if isinstance(route, Route) and route.path == app.openapi_url)
+    show = route.app
+
+    async def show_or_304(scope: Scope, receive: Receive, send: Send) -> None:
+        await show(scope, receive, Recorder(send, header(scope, b"if-none-match"), lambda _: None).send)
+
+    route.app = show_or_304
 
 
 def _viewer(template: str, policy: str, package: str) -> Callable[[Request], Awaitable[Response]]:

@@ -4,9 +4,10 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from math import inf
 from time import time
 from typing import Annotated, Any, Self
 
@@ -38,7 +39,6 @@ bearer = HTTPBearer(
 )
 password_login = PasswordLogin(
     "accounts/token",
-    refreshUrl="accounts/token/refresh",
     scheme_name=OAuth2PasswordBearer.__name__,
     description="Name and password of an account.",
     auto_error=False,
@@ -50,10 +50,11 @@ TOKEN_IF_ANY: dict[str, Any] = {"security": [{}, {bearer.scheme_name: []}, {pass
 
 @dataclass(frozen=True)
 class User:
-    """Who a token speaks for."""
+    """Who a token speaks for, and until when: in seconds since the epoch, as late as any clock of ours lets it in."""
 
     name: str
     roles: frozenset[str]
+    until: float = field(default=inf, compare=False)
 
 
 class Tokens:
@@ -80,12 +81,12 @@ class Tokens:
 
     def verify(self, token: str) -> User:
         """Who the token speaks for; raises NotAuthenticated when it is forged, broken or expired."""
-        user, expires = self._verified(token)  # a client sends the same one again and again
-        if time() > expires + CLOCK_LEEWAY_SECONDS:
+        user = self._verified(token)  # a client sends the same one again and again
+        if time() > user.until:
             raise NotAuthenticated(EXPIRED)
         return user
 
-    def _verify(self, token: str) -> tuple[User, float]:
+    def _verify(self, token: str) -> User:
         try:
             claims = self._decode(token, ("sub", "exp", "roles"))
         except jwt.ExpiredSignatureError as error:
@@ -95,7 +96,7 @@ class Tokens:
         roles = claims["roles"]
         if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
             raise NotAuthenticated(INVALID)
-        return User(claims["sub"], frozenset(roles)), float(claims["exp"])
+        return User(claims["sub"], frozenset(roles), float(claims["exp"]) + CLOCK_LEEWAY_SECONDS)
 
     def seal(self, purpose: str, value: str, days: int) -> str:
         """A value that a client keeps for us and cannot change: good for this purpose only, and no access token."""

@@ -5,7 +5,7 @@ from typing import Any, Generic, Literal, TypeVar
 from fastapi import Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 T = TypeVar("T")
 
@@ -23,7 +23,13 @@ HEADERS = {
 }
 
 
-class Envelope(BaseModel, Generic[T]):
+class Output(BaseModel):
+    """What the service sends: a field with a default is there every time too, and the documents say so."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+
+class Envelope(Output, Generic[T]):
     """A success: `code` is 200 whatever the 2xx status is, `data` the typed result."""
 
     code: Literal[200] = 200

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 
-from utils.fields import MAX_ID, MONEY_PATTERN, STORABLE, Money
+from utils.fields import MAX_ID, STORABLE, Money
 from utils.full_text import MAX_TERMS
 
 MAX_STOCK = 1_000_000_000
@@ -25,8 +25,11 @@ Attributes = Annotated[
     ],
     Field(max_length=MAX_ATTRIBUTES, examples=[{"colour": "白色 White"}]),
 ]
-# Written as it is: whoever makes a price gives it two digits (`utils.fields.parse_money`, the column type).
-Price = Annotated[Decimal, WithJsonSchema({"type": "string", "pattern": MONEY_PATTERN, "examples": ["199.00"]})]
+# Written as it is: whoever makes it gives it two digits (`utils.fields.parse_money`, the column type). A sum may have
+# more digits before the point than a price that is sent.
+Amount = Annotated[
+    Decimal, WithJsonSchema({"type": "string", "pattern": r"^[0-9]+\.[0-9]{2}$", "examples": ["199.00"]})
+]
 
 
 class Picture(BaseModel):
@@ -97,7 +100,7 @@ class Goods(BaseModel):
     name: str
     description: str
     category: str = Field(description="The slug of the category.")
-    price: Price
+    price: Amount
     stock: int
     sales: int
     pictures: list[Picture]

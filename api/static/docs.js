@@ -22,13 +22,29 @@ const DeepLinks = {
   statePlugins: { layout: { wrapActions: { parseDeepLinkHash: (_, system) => (hash) => openLinked(system, hash) } } },
 };
 
+// Each form of the Authorize dialog takes the focus as it appears, so the last one keeps it, and the first ones, by
+// which people log in, are scrolled out of sight.
+function showFirstForm() {
+  place.querySelector(".modal-ux-content")?.scrollTo(0, 0);
+  place.querySelector(".modal-ux-content input")?.focus();
+}
+
+const FirstFormFirst = ({ React }) => ({
+  wrapComponents: {
+    authorizationPopup: (Popup) => (props) => {
+      React.useLayoutEffect(showFirstForm, []);
+      return React.createElement(Popup, props);
+    },
+  },
+});
+
 followColorScheme();
 dark.addEventListener("change", followColorScheme);
 
 SwaggerUIBundle({
   domNode: place,
   url: place.dataset.openapiUrl,
-  plugins: [DeepLinks],
+  plugins: [DeepLinks, FirstFormFirst],
   deepLinking: true,
   displayRequestDuration: true,
   filter: true,

@@ -139,6 +139,18 @@ def test_pages_are_not_in_the_description_but_the_page_at_the_root_is_declared(c
     }
 
 
+def test_the_description_is_sent_again_only_when_it_has_changed(client: TestClient) -> None:
+    first = client.get("/openapi.json")
+    assert (first.status_code, first.headers["cache-control"]) == (200, "no-cache")
+    known = {"If-None-Match": first.headers["etag"]}
+    again = client.get("/openapi.json", headers=known)
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    head = client.head("/openapi.json")
+    assert (head.headers, head.content) == (first.headers, b"")
+    behind_proxy = TestClient(client.app, root_path="/prefix").get("/openapi.json", headers=known)
+    assert behind_proxy.json() == {**first.json(), "servers": [{"url": "/prefix"}]}
+
+
 def test_the_map_knows_pages_and_locks(client: TestClient) -> None:
     operations = [o for o in list_operations(client.get("/openapi.json").json()) if o.path != "/"]
     anchors = [f"#/goods%20%3Cb%3E/{o.anchor.rpartition('/')[2]}" for o in operations]

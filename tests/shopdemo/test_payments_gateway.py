@@ -11,7 +11,7 @@ import pytest
 
 from api.shopdemo.payments.errors import AnswerUnclear, GatewayAway, MethodUnknown
 from api.shopdemo.payments.gateway import NO_GATEWAY, HttpGateway
-from api.shopdemo.payments.schemas import Charge
+from api.shopdemo.payments.schemas import GatewayCharge
 from extensions.http_client import RETRY_ANY
 from utils.request_context import request_id
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 KEY = "order-7-1-20261125T080000.000000Z"
 CHARGE = {"id": "ch_1", "reference": KEY, "amount": "199.00", "status": "succeeded", "reason": None}
-EXPECTED = Charge(id="ch_1", reference=KEY, amount=Decimal("199.00"), status="succeeded")
+EXPECTED = GatewayCharge(id="ch_1", reference=KEY, amount=Decimal("199.00"), status="succeeded")
 
 
 def success(data: Any, status: int = 200) -> httpx.Response:

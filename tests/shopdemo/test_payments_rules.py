@@ -26,7 +26,7 @@ from api.shopdemo.payments.errors import (
     PaymentReturned,
     PaymentUnknown,
 )
-from api.shopdemo.payments.schemas import Charge, ChargeStatus, PaymentStatus
+from api.shopdemo.payments.schemas import ChargeStatus, GatewayCharge, PaymentStatus
 from api.shopdemo.payments.service import Payments, outcome
 from api.shopdemo.schemas import Goods
 from extensions.database import Database, connect
@@ -182,7 +182,7 @@ async def test_money_for_a_cancelled_order_goes_back(shop: Shop) -> None:
 async def test_the_customer_is_told_that_the_order_was_cancelled_meanwhile(shop: Shop) -> None:
     charge = shop.gateway.charge
 
-    async def cancel_and_charge(*arguments: Any) -> Charge:
+    async def cancel_and_charge(*arguments: Any) -> GatewayCharge:
         await shop.cancel()
         return await charge(*arguments)
 
@@ -256,7 +256,7 @@ async def test_an_attempt_is_not_ended_while_the_customer_takes_it_up_again(shop
     shop.gateway.is_away = False
     find = shop.gateway.find
 
-    async def find_too_early(key: str) -> Charge | None:
+    async def find_too_early(key: str) -> GatewayCharge | None:
         found = await find(key)
         shop.gateway.outcome = "pending"
         assert (await shop.pay()).status == "pending"
@@ -327,7 +327,7 @@ async def test_a_refund_that_is_refused_does_not_stop_the_others(shop: Shop) -> 
     first, other = shop.gateway.charges.values()
     shop.gateway.decide(other, "succeeded")
 
-    async def refuse(_: str) -> Charge:
+    async def refuse(_: str) -> GatewayCharge:
         raise AnswerUnclear
 
     shop.gateway.refund = refuse  # type: ignore[assignment, method-assign]
@@ -361,7 +361,7 @@ async def test_one_payment_that_cannot_be_settled_does_not_stop_the_others(shop:
 async def test_a_payment_that_is_not_ours_is_passed_over(shop: Shop, reference: str) -> None:
     shop.gateway.outcome = "pending"
     await shop.pay()
-    charge = Charge(id="ch_9", reference=reference, amount=shop.order.total, status="succeeded")
+    charge = GatewayCharge(id="ch_9", reference=reference, amount=shop.order.total, status="succeeded")
     with pytest.raises(PaymentUnknown):
         await shop.payments.settle(charge)
     await shop.payments.hear(charge)

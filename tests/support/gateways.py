@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from api.shopdemo.database import PaymentRow
 from api.shopdemo.payments.errors import GatewayAway
-from api.shopdemo.payments.schemas import Charge, ChargeStatus
+from api.shopdemo.payments.schemas import ChargeStatus, GatewayCharge
 from api.shopdemo.payments.service import UNSETTLED_SECONDS
 from extensions.database import Database
 from utils.fields import utc_now
@@ -24,34 +24,34 @@ class FakeGateway:
     """Charges by key in memory, as the real one promises: the same key is the same charge."""
 
     def __init__(self) -> None:
-        self.charges: dict[str, Charge] = {}
+        self.charges: dict[str, GatewayCharge] = {}
         self.outcome: ChargeStatus = "succeeded"  # of new charges
         self.is_away = False
         self.loses_answers = False  # it charges, but nobody hears of it
         self.refunds = 0
 
-    async def charge(self, key: str, amount: Decimal, method: str) -> Charge:
+    async def charge(self, key: str, amount: Decimal, method: str) -> GatewayCharge:
         self._be_there()
-        new = Charge(id=f"ch_{len(self.charges) + 1}", reference=key, amount=amount, status=self.outcome)
+        new = GatewayCharge(id=f"ch_{len(self.charges) + 1}", reference=key, amount=amount, status=self.outcome)
         return self._answer(self.charges.setdefault(key, new))
 
-    async def find(self, key: str) -> Charge | None:
+    async def find(self, key: str) -> GatewayCharge | None:
         self._be_there()
         return self.charges.get(key)
 
-    async def refund(self, charge_id: str) -> Charge:
+    async def refund(self, charge_id: str) -> GatewayCharge:
         self._be_there()
         (charge,) = (charge for charge in self.charges.values() if charge.id == charge_id)
         if charge.status == "succeeded":
             self.refunds += 1
         return self._answer(self.decide(charge, "refunded"))
 
-    def decide(self, charge: Charge, status: ChargeStatus) -> Charge:
+    def decide(self, charge: GatewayCharge, status: ChargeStatus) -> GatewayCharge:
         """Bring a charge to another state; answers it as it is then."""
         self.charges[charge.reference] = charge.model_copy(update={"status": status})
         return self.charges[charge.reference]
 
-    def only(self) -> Charge:
+    def only(self) -> GatewayCharge:
         """The only charge there is."""
         (charge,) = self.charges.values()
         return charge
@@ -60,7 +60,7 @@ class FakeGateway:
         if self.is_away:
             raise GatewayAway
 
-    def _answer(self, charge: Charge) -> Charge:
+    def _answer(self, charge: GatewayCharge) -> GatewayCharge:
         if self.loses_answers:
             raise GatewayAway
         return charge

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from api.shopdemo.orders.schemas import MAX_LINES, OrderItem, Quantity, each_goods_once
-from api.shopdemo.schemas import FROM_THE_ROOT, Price
+from api.shopdemo.schemas import FROM_THE_ROOT, Amount
 
 
 class CartContent(BaseModel):
@@ -33,9 +33,9 @@ class CartLine(BaseModel):
     sku: str
     name: str
     thumbnail_url: str | None = Field(description=FROM_THE_ROOT)
-    price: Price
+    price: Amount
     quantity: int
-    subtotal: Price
+    subtotal: Amount
     stock: int
     available: bool = Field(description="Whether so many could be ordered now.")
 
@@ -44,4 +44,4 @@ class Cart(BaseModel):
     """What is in a cart, in the order in which it was put there."""
 
     items: list[CartLine]
-    total: Price
+    total: Amount

@@ -42,7 +42,8 @@ from utils.custom_exc import (
 from utils.response_code import document_headers, document_not_modified
 from utils.routing import EnvelopeRoute, cached
 
-MAX_UPLOAD_BYTES = 10 * 1024 * 1024
+MAX_FILE_BYTES = 10 * 1024 * 1024
+MAX_UPLOAD_BYTES = MAX_FILE_BYTES + 16 * 1024  # and what multipart/form-data has around a file, its name above all
 
 PICTURE_CACHE = "public, max-age=31536000, immutable"  # a picture's name follows from its content
 
@@ -183,7 +184,10 @@ async def delete_goods(
     form_limits={"max_files": 1, "max_fields": 1},
 )
 async def add_picture(goods_id: GoodsId, file: UploadFile, pictures: PicturesDep, response: Response) -> Picture:
-    """Add a picture: JPEG, PNG, WebP or GIF, known by its content. It is written anew, without its metadata."""
+    """Add a picture: JPEG, PNG, WebP or GIF, known by its content, at most 10 MiB.
+
+    It is written anew, without its metadata.
+    """
     picture = await pictures.add(goods_id, file.file)
     response.headers["Location"] = picture.url
     return picture

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from api.shopdemo.schemas import Price
+from api.shopdemo.schemas import Amount
 from utils.fields import MAX_ID
 
 MAX_LINES = 100
@@ -49,9 +49,9 @@ class OrderLine(BaseModel):
     goods_id: int
     sku: str
     name: str
-    price: Price
+    price: Amount
     quantity: int
-    subtotal: Price
+    subtotal: Amount
 
 
 class Order(BaseModel):
@@ -61,7 +61,7 @@ class Order(BaseModel):
     owner: str
     status: Status
     items: list[OrderLine]
-    total: Price
+    total: Amount
     created_at: datetime
     updated_at: datetime
     expires_at: datetime = Field(description="A pending order is cancelled then, and its stock returned.")

@@ -8,7 +8,7 @@ from loguru import logger
 from pydantic import ValidationError
 
 from api.shopdemo.payments.errors import AnswerUnclear, GatewayAway, MethodUnknown
-from api.shopdemo.payments.schemas import Charge
+from api.shopdemo.payments.schemas import GatewayCharge
 from extensions.http_client import RETRY_ANY
 from utils.fields import write_money
 from utils.request_context import NO_REQUEST, request_id
@@ -24,16 +24,16 @@ NO_GATEWAY = "There is no payment gateway at APP_PAYMENT_URL; set it to the addr
 class Gateway(Protocol):
     """What the shop needs of a payment gateway; what is asked twice happens once. All raise GatewayAway."""
 
-    async def charge(self, key: str, amount: Decimal, method: str) -> Charge:
+    async def charge(self, key: str, amount: Decimal, method: str) -> GatewayCharge:
         """The charge with this key: a new one, or the one that was made with it before, by whatever method.
 
         Raises MethodUnknown.
         """
 
-    async def find(self, key: str) -> Charge | None:
+    async def find(self, key: str) -> GatewayCharge | None:
         """The charge that was made with this key."""
 
-    async def refund(self, charge_id: str) -> Charge:
+    async def refund(self, charge_id: str) -> GatewayCharge:
         """Give the money of a charge back."""
 
 
@@ -46,7 +46,7 @@ class HttpGateway:
         self._headers = {"Authorization": f"Bearer {api_key}"}
         self._callback_url = callback_url
 
-    async def charge(self, key: str, amount: Decimal, method: str) -> Charge:
+    async def charge(self, key: str, amount: Decimal, method: str) -> GatewayCharge:
         """The charge with this key; raises MethodUnknown or GatewayAway."""
         body = {
             "reference": key,
@@ -58,22 +58,22 @@ class HttpGateway:
         if _refuses_method(answer):
             raise MethodUnknown
         known = await self.find(key) if answer.status_code == httpx.codes.CONFLICT else None
-        charge = known or _understood(answer, Envelope[Charge])
+        charge = known or _understood(answer, Envelope[GatewayCharge])
         if (charge.reference, charge.amount) != (key, amount):
             raise _unclear(answer)
         return charge
 
-    async def find(self, key: str) -> Charge | None:
+    async def find(self, key: str) -> GatewayCharge | None:
         """The charge that was made with this key; raises GatewayAway."""
         answer = await self._ask("GET", CHARGES, params={"key": key})
-        found = _understood(answer, Envelope[list[Charge]])
+        found = _understood(answer, Envelope[list[GatewayCharge]])
         if any(charge.reference != key for charge in found):
             raise _unclear(answer)
         return found[0] if found else None
 
-    async def refund(self, charge_id: str) -> Charge:
+    async def refund(self, charge_id: str) -> GatewayCharge:
         """Give the money of a charge back; raises GatewayAway."""
-        return _understood(await self._ask("POST", f"{CHARGES}/{charge_id}/refund"), Envelope[Charge])
+        return _understood(await self._ask("POST", f"{CHARGES}/{charge_id}/refund"), Envelope[GatewayCharge])
 
     async def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {**self._headers, **options.pop("headers", {})}

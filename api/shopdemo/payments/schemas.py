@@ -38,7 +38,7 @@ class Payment(BaseModel):
         return f"order-{self.order_id}-{self.attempt}-{self.created_at:%Y%m%dT%H%M%S.%fZ}"
 
 
-class Charge(BaseModel):
+class GatewayCharge(BaseModel):
     """What the gateway says of a payment."""
 
     id: Annotated[str, StringConstraints(min_length=1, max_length=64), STORABLE]
@@ -52,4 +52,4 @@ class ChargeEvent(BaseModel):
 
     type: str = Field(examples=["charge.succeeded"])
     timestamp: datetime
-    data: Charge
+    data: GatewayCharge

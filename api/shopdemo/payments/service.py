@@ -23,7 +23,7 @@ from api.shopdemo.payments.errors import (
     PaymentUnknown,
 )
 from api.shopdemo.payments.gateway import Gateway
-from api.shopdemo.payments.schemas import Charge, ChargeStatus, Payment, PaymentStatus
+from api.shopdemo.payments.schemas import ChargeStatus, GatewayCharge, Payment, PaymentStatus
 from utils.fields import utc_now
 
 UNSETTLED_SECONDS = 60.0  # after so long an answer or a webhook counts as lost
@@ -87,7 +87,7 @@ class Payments:
             raise PaymentReturned
         return order
 
-    async def settle(self, charge: Charge) -> Settled:
+    async def settle(self, charge: GatewayCharge) -> Settled:
         """Store what the gateway says of a payment, late, twice or out of order as it may be; return what is too late.
 
         Raises PaymentUnknown or AmountDiffers.
@@ -101,7 +101,7 @@ class Payments:
             logger.warning("Payment {} is to be returned; the gateway does not answer just now", charge.reference)
             return settled
 
-    async def _record(self, charge: Charge) -> Settled:
+    async def _record(self, charge: GatewayCharge) -> Settled:
         async with self._open_ledger() as ledger:
             order, payment = await _find(ledger, charge.reference)
             if charge.amount != order.total:
@@ -116,7 +116,7 @@ class Payments:
                 )
         return Settled(order, payment)
 
-    async def hear(self, charge: Charge) -> None:
+    async def hear(self, charge: GatewayCharge) -> None:
         """Settle what a webhook says. Of what is not ours it would never become ours: that is told to the log only."""
         try:
             await self.settle(charge)
