@@ -17,6 +17,9 @@ FENCE = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```", re.MULTILI
 LINK = re.compile(r"\]\((?P<markdown>[^)\s]+)[^)]*\)|(?:src|href)=\"(?P<html>[^\"]+)\"")
 RUNNING = re.compile(r"Uvicorn running on (http://[\d.:]+)")
 EXAMPLE_ADDRESS = "http://127.0.0.1:8010"
+MAIN = ".venv/bin/python main.py"
+SILENT = ("migrate", "seed")  # where there is nothing to do
+CODE = ("api", "commands", "extensions", "main.py", "settings", "utils")
 
 # A command, and a file that runs it with the text that shows that it does.
 RUN_ELSEWHERE = {
@@ -29,7 +32,14 @@ RUN_ELSEWHERE = {
     r"make bench( .*)?": ("Makefile", "bench.http"),
     r"make|make (format|lock|vendor|install|ci|clean|migrate|seed)": ("Makefile", "##@ Work on it"),
     r"python -m bench\..*": ("Makefile", "bench.http"),
-    r"python main\.py createadmin \w+": ("tests/accounts/test_createadmin.py", '["createadmin", *arguments]'),
+    r"\.venv/bin/python main\.py migrate --project hello .*": (
+        "tests/commands/test_first_migration.py",
+        "type_in(REVISE)",
+    ),
+    r"\.venv/bin/python main\.py createadmin \w+": (
+        "tests/accounts/test_createadmin.py",
+        '["createadmin", *arguments]',
+    ),
     r"pipenv sync --dev": ("Makefile", "$(SYNC) --dev"),
     r"pipenv run python main\.py": (".ci/fresh_clone.py", '"make", "run"'),
     r"pipenv run pytest": (".ci/run", "make test"),
@@ -50,85 +60,98 @@ def commands(page: Path) -> Iterator[str]:
 # tests/test_operations.py types these, one after the other on a machine of its own.
 OPERATIONS = ROOT / "docs" / "operations.md"
 
-COMMANDS = sorted(
-    {command.partition("  #")[0].strip() for page in PAGES if page != OPERATIONS for command in commands(page)}
+# As the pages have them: who reads on has typed what stands before.
+COMMANDS = list(
+    dict.fromkeys(
+        command.partition("  #")[0].strip() for page in PAGES if page != OPERATIONS for command in commands(page)
+    )
 )
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """A development service with data of its own, filled as a newcomer's is."""
-    return {
-        **{key: value for key, value in os.environ.items() if not key.startswith("APP_")},
-        "APP_ENV": "development",
-        "APP_DATABASE_URL": f"sqlite+aiosqlite:///{(tmp_path / 'docs.db').as_posix()}",
-        "APP_PICTURES_DIR": str(tmp_path / "pictures"),
-        "APP_LOG_DIR": "",
-        "APP_PORT": "0",
-        "NO_COLOR": "1",
-    }
+def folder(tmp_path: Path) -> Path:
+    """The folder of the code as `make` leaves it for a newcomer: with `.venv`, without settings and data."""
+    for name in CODE:
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    return tmp_path
 
 
-@contextmanager
-def serving(environment: dict[str, str], *arguments: str) -> Iterator[str]:
-    """The address of a server that was started by `python main.py …`."""
-    command = [sys.executable, "main.py", *arguments]
-    server = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-    assert server.stderr is not None
-    said = []
-    try:
-        for line in server.stderr:
-            said.append(line)
-            if found := RUNNING.search(line):
-                yield found[1]
-                break
-        else:
-            pytest.fail("".join(said))
-    finally:
-        server.terminate()
-        server.communicate(timeout=30)
+class Terminal:
+    """Where commands are typed as they stand on a page; what they set stays set."""
 
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        foreign = ("APP_", "VIRTUAL_ENV", "PYTHON")
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        self.environment |= {"APP_PORT": "0", "NO_COLOR": "1"}
 
-def shell(command: str, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    arguments = ["bash", "-o", "pipefail", "-c", command]
-    return subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    def type(self, command: str) -> str:
+        """What it printed; it must not fail."""
+        sets = re.fullmatch(r"(?P<name>[A-Z]+)=\$\((?P<command>.*)\)", command)
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", sets["command"] if sets else command],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        if sets:
+            self.environment[sets["name"]] = done.stdout.strip()
+        return done.stdout
 
+    def ask(self, command: str, server: str) -> None:
+        """curl must get what it asked for, from that server."""
+        there = command.replace(EXAMPLE_ADDRESS, server)
+        answer, _, status = self.type(f"{there} --write-out '\\n%{{http_code}}'").rpartition("\n")
+        assert answer, command
+        assert re.fullmatch(r"2\d\d", status), f"{command}: {status} {answer}"
 
-def run_curl(command: str, environment: dict[str, str], server: str) -> None:
-    """Not only must curl get an answer: it must be none of a crash or an unknown path."""
-    if "$TOKEN" in command:
-        token = run_main("python main.py token alice --role admin", environment).strip()
-        environment = {**environment, "TOKEN": token}
-    command = command.replace(EXAMPLE_ADDRESS, server).replace("curl ", "curl --write-out '%{stderr}%{http_code}' ", 1)
-    done = shell(command, environment)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
-    assert not re.search(r"5\d\d$", done.stderr), done.stdout
-    assert '"code":404,' not in done.stdout
-
-
-def run_main(command: str, environment: dict[str, str]) -> str:
-    done = shell(re.sub(r"\bpython ", f"'{sys.executable}' ", command, count=1), environment)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    @contextmanager
+    def serving(self, command: str) -> Iterator[str]:
+        """The address of a server."""
+        server = subprocess.Popen(
+            ["bash", "-c", f"exec env {command}"],
+            cwd=self.folder,
+            env=self.environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert server.stderr is not None
+        said = []
+        try:
+            for line in server.stderr:
+                said.append(line)
+                if found := RUNNING.search(line):
+                    yield found[1]
+                    break
+            else:
+                pytest.fail("".join(said))
+        finally:
+            server.terminate()
+            server.communicate(timeout=30)
 
 
 @pytest.mark.slow
-def test_every_command_works(environment: dict[str, str]) -> None:
+def test_every_command_works(folder: Path) -> None:
     """One test, so that one server is filled, however many workers run the tests."""
-    here = [command for command in COMMANDS if not is_run_elsewhere(command)]
-    with serving(environment, "serve") as server:
-        for command in here:
-            if re.match(r"(\w+=\S+ )*curl ", command):
-                run_curl(command, environment, server)
-            elif serve := re.fullmatch(r"(?:APP_PROJECTS=(\w+) )?python main\.py( serve.*)?", command):
-                projects = {"APP_PROJECTS": serve[1]} if serve[1] else {}
-                with serving(environment | projects, *(serve[2] or "serve").split(), "--port", "0") as address:
+    terminal = Terminal(folder)
+    with terminal.serving(f"{MAIN} serve") as server:
+        for command in COMMANDS:
+            if is_run_elsewhere(command):
+                continue
+            if command.startswith("curl "):
+                terminal.ask(command, server)
+            elif re.fullmatch(rf"(\w+=\S+ )*{re.escape(MAIN)}( serve.*)?", command):
+                with terminal.serving(command) as address:
                     assert address
-            elif command.startswith("python main.py "):
-                assert run_main(command, environment) or command.split()[2] in ("migrate", "seed")
+            elif MAIN in command:
+                assert terminal.type(command) or command.split()[2] in SILENT or command.startswith("TOKEN=")
             else:
                 pytest.fail(f"Say in RUN_ELSEWHERE what runs `{command}`, or teach this test to run it.")
+    assert len(terminal.environment["TOKEN"]) > 20
 
 
 def is_run_elsewhere(command: str) -> bool:

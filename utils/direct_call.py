@@ -1,8 +1,8 @@
 """Calling simple routes without FastAPI's machinery for what they do not use: half the time of a request.
 
 A route is simple when it and its dependencies are `async def` functions that take only `Request`, `Response`, single
-parameters of path, query, headers and cookies, and one model as a JSON body. Whatever is unusual at run time, a value
-that does not fit above all, is left to FastAPI: its errors are the documented ones.
+parameters of path, query, headers and cookies, one model of the query, and one model as a JSON body. Whatever is
+unusual at run time, a value that does not fit above all, is left to FastAPI: its errors are the documented ones.
 """
 
 import inspect

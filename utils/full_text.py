@@ -8,6 +8,7 @@ mapped to a private-use letter because full-text engines drop punctuation. Queri
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\U00020000-\U0003fffd"
 _PARTS = re.compile(rf"(?P<cjk>[{_CJK}]+)|(?P<word>[^\W\d_{_CJK}]+|\d+)|(?P<symbol>\S)")
@@ -23,9 +24,15 @@ MAX_WORD = 64  # characters of a word that count
 
 def normalize(text: str) -> str:
     """Lower case, compatibility forms unified (full width), accents removed."""
-    decomposed = unicodedata.normalize("NFKD", text)
-    plain = "".join(char for char in decomposed if not unicodedata.combining(char))
+    plain = "".join(map(_without_accents, text))
     return unicodedata.normalize("NFC", plain.casefold())  # last: ™ is “TM” only when it is decomposed
+
+
+@lru_cache(4096)
+def _without_accents(character: str) -> str:
+    """One at a time: many in a row would be sorted, in a time that grows with their square, only to be removed."""
+    decomposed = unicodedata.normalize("NFKD", character)
+    return "".join(part for part in decomposed if not unicodedata.combining(part))
 
 
 def tokenize(text: str) -> list[str]:

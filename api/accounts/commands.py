@@ -46,7 +46,7 @@ async def _appoint(settings: Settings, name: str, password: str) -> User:
     state = State()
     state.settings = settings
     async with open_database(state) as state.database, open_passwords(state) as state.passwords:
-        if not await MIGRATIONS.is_current(state.database):
+        if await MIGRATIONS.is_out_of_date(state.database):
             raise click.ClickException("The tables of accounts are missing or old; run `python main.py migrate` first.")
         return await make_registry(state).appoint(name, password)
 

@@ -43,7 +43,10 @@ class SessionRow(Base):
 
 
 class ThrottleRow(Base):
-    """How far somebody is ahead of the allowed rate (`api.accounts.throttle.service`); no row: not at all."""
+    """How far somebody is ahead of the allowed rate (`api.accounts.throttle.service`); no row: not at all.
+
+    Or until when a name is known at an address; no row: it is not.
+    """
 
     __tablename__ = "accounts_throttle"
 

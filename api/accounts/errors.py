@@ -81,3 +81,11 @@ class TooManyAttempts(TooManyRequests):
     code = 42921
     message = "Too many passwords were tried; wait as long as Retry-After says."
     headers = MappingProxyType({"Retry-After": "60"})
+
+
+class TooManyRegistrations(TooManyRequests):
+    """Too many registered from this address; `Retry-After` says when to come back."""
+
+    code = 42922
+    message = "Too many registered from your address; wait as long as Retry-After says."
+    headers = MappingProxyType({"Retry-After": "3"})

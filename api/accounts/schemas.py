@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, St
 
 from api.accounts.names import MAX_NAME, MIN_NAME
 from utils.fields import MAX_ID, STORABLE, refuse_unstorable
-from utils.response_code import Envelope
+from utils.response_code import Envelope, Output
 
 MAX_PASSWORD = 128
 MAX_ROLES = 20
@@ -110,7 +110,7 @@ class RefreshToken(BaseModel):
     refresh_token: Annotated[str, StringConstraints(max_length=MAX_REFRESH_TOKEN), STORABLE]
 
 
-class TokenPair(BaseModel):
+class TokenPair(Output):
     """What a login gives: a token for some minutes, and one to get the next pair with, which is good once."""
 
     access_token: str = Field(description="To be sent as “Authorization: Bearer …”.")

@@ -134,7 +134,7 @@ class CountingHasher(PasswordHasher):
 def test_whatever_is_wrong_the_work_is_the_same(client: TestClient, app: FastAPI, admin: Headers) -> None:
     hasher = CountingHasher()
     with ThreadPoolExecutor(1) as threads:
-        app.state.passwords = Passwords(hasher, 15, threads)
+        app.state.passwords = Passwords(hasher, 15, threads, threads)
         register(client, "known")
         blocked = register(client, "blocked")
         assert client.patch(f"/accounts/users/{blocked}", headers=admin, json={"is_active": False}).status_code == 200

@@ -12,7 +12,6 @@ from starlette.testclient import TestClient
 
 from api.accounts.errors import (
     AccountMissing,
-    OwnAccessKept,
     PasswordWrong,
     RefreshTokenInvalid,
     UsernameInvalid,
@@ -40,6 +39,12 @@ Headers = dict[str, str]
 
 USERS = "/accounts/users"
 NOBODY = 10**9
+
+
+@pytest.fixture
+def admin(tokens: Tokens) -> Headers:
+    """Whoever has a token of the command line, and no account."""
+    return bearer(tokens.sign("operator", frozenset({"admin"}), 5))
 
 
 def name_refused() -> dict[str, Any]:
@@ -190,42 +195,6 @@ def test_who_is_blocked_is_out_until_they_are_let_in_again(client: TestClient, a
     assert try_login(client, "alice").status_code == 200
 
 
-def test_there_always_is_an_administrator(client: TestClient, admin: Headers) -> None:
-    ids = {name: register(client, name) for name in ("anna", "bert")}
-    for user_id in ids.values():
-        client.patch(f"{USERS}/{user_id}", headers=admin, json={"roles": ["admin"]})
-    headers = {name: bearer(log_in(client, name)["access_token"]) for name in ids}
-    changes: list[dict[str, Any]] = [{"roles": []}, {"is_active": False}, {"roles": ["push"], "is_active": True}]
-    for change in changes:
-        answer = client.patch(f"{USERS}/{ids['anna']}", headers=headers["anna"], json=change)
-        assert (answer.status_code, answer.json()) == (409, failure(OwnAccessKept))
-    same = client.patch(f"{USERS}/{ids['anna']}", headers=headers["anna"], json={"roles": ["admin", "push"]})
-    assert same.status_code == 200
-    assert client.patch(f"{USERS}/{ids['bert']}", headers=headers["anna"], json={"roles": []}).status_code == 200
-    answer = client.patch(f"{USERS}/{ids['anna']}", headers=headers["bert"], json={"roles": []})
-    message = "You are no administrator any more; log in again to see what you may do."
-    assert (answer.status_code, answer.json()) == (403, failure(Forbidden, message))
-
-
-@pytest.mark.anyio
-async def test_two_administrators_cannot_take_the_role_from_each_other(
-    async_client: httpx.AsyncClient, admin: Headers, tokens: Tokens
-) -> None:
-    headers, ids = [], []
-    for name in ("anna", "bert"):
-        answer = await async_client.post(USERS, json={"username": name, "password": PASSWORD})
-        ids.append(answer.json()["data"]["id"])
-        await async_client.patch(f"{USERS}/{ids[-1]}", headers=admin, json={"roles": ["admin"]})
-        headers.append(bearer(tokens.sign(name, frozenset({"admin"}), 5)))
-    answers = await asyncio.gather(
-        *(
-            async_client.patch(f"{USERS}/{other}", headers=own, json={"roles": []})
-            for own, other in zip(headers, reversed(ids), strict=True)
-        )
-    )
-    assert sorted(answer.status_code for answer in answers) == [200, 403]
-
-
 @pytest.mark.anyio
 async def test_of_many_who_want_a_name_at_once_one_gets_it(async_client: httpx.AsyncClient) -> None:
     wanted = [{"username": name, "password": PASSWORD} for name in ("alice", "Alice", "ALICE") * 3]
@@ -256,6 +225,15 @@ def test_a_new_password_needs_the_current_one(client: TestClient) -> None:
     assert (answer.status_code, answer.json()) == (403, failure(PasswordWrong))
     assert refresh(client, pair).status_code == 200
     assert client.put(f"{USERS}/me/password", json=change).status_code == 401
+
+
+@only_sqlite
+def test_nothing_is_judged_for_who_does_not_know_the_current_password(client: TestClient) -> None:
+    register(client, "alice")
+    me = bearer(log_in(client, "alice")["access_token"])
+    change = {"current_password": OTHER_PASSWORD, "new_password": "password" * 3}
+    answer = client.put(f"{USERS}/me/password", headers=me, json=change)
+    assert (answer.status_code, answer.json()) == (403, failure(PasswordWrong))
 
 
 @only_sqlite

@@ -2,19 +2,23 @@
 
 import asyncio
 import io
+import itertools
 import logging
 import os
+import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
 from loguru import logger
 
 from extensions.logger import close_logging, configure_logging
 from extensions.pictures import PictureStorage
 from extensions.security import Tokens
+from settings.base import MEBIBYTE
 from settings.testing_config import TestingSettings
 from tests.support.bystanders import (
     CHECKED,
@@ -30,10 +34,12 @@ from tests.support.catalogue import fill
 from tests.support.chat_clients import Member, history_of, nothing_acknowledged_is_lost, together
 from tests.support.databases import SqliteTemplate, run
 from tests.support.envelopes import failure, success
+from tests.support.metrics import Metrics
 from tests.support.pictures import picture
-from tests.support.processes import Process, services
+from tests.support.processes import PATIENCE, Process, environment_of, services, wait_until
 from tests.support.small_disks import SmallDisk, small_disk
 from utils.custom_exc import NotReady
+from utils.exception_handlers import NOT_KEPT
 
 NO_ROOM = "Its disk takes nothing: No space left on device"
 READ_ONLY = "Its disk takes nothing: Read-only file system"
@@ -49,12 +55,14 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 
 @contextmanager
-def shop(template: SqliteTemplate, database: Path, folder: Path) -> Iterator[tuple[Process, Bystanders]]:
+def shop(
+    template: SqliteTemplate, database: Path, folder: Path, **environment: str
+) -> Iterator[tuple[Process, Bystanders]]:
     """A service with its database and its pictures in these folders."""
     with template.copy(database) as url:
         settings = TestingSettings(database_url=url)
         goods = run(fill(settings))["TEA-1"]
-        with services(1, fault_environment(url, "memory://", folder), folder) as (service,):
+        with services(1, {**fault_environment(url, "memory://", folder), **environment}, folder) as (service,):
             yield service, Bystanders(service, Tokens.of(settings), goods)
 
 
@@ -124,6 +132,25 @@ async def test_a_disk_of_pictures_that_takes_nothing(
         assert [path.suffix for path in pictures.folder.rglob("*.*")] == [".webp", ".webp"]
 
 
+@pytest.mark.slow
+async def test_a_disk_of_uploads_that_is_full(sqlite_template: SqliteTemplate, tmp_path: Path) -> None:
+    """Files lie in /tmp while they are read; small ones, and all that is no upload, never do."""
+    database = tmp_path / "database"
+    database.mkdir()
+    large = picture().ljust(2 * MEBIBYTE, b"\0")
+    with (
+        small_disk(tmp_path / "uploads", 4096) as uploads,
+        shop(sqlite_template, database, tmp_path, TMPDIR=str(uploads.folder)) as (service, bystanders),
+    ):
+        assert (await bystanders.upload(large)).status == 201  # Python looks for a disk with room at the first one
+        with uploads.full():
+            assert await bystanders.upload(large) == Answer(503, "2", failure(NotReady, NOT_KEPT))
+            assert (await bystanders.upload(picture())).status == 201
+            all_is_well(await bystanders.look())
+        assert (await bystanders.upload(large)).status == 201
+        assert "A body could not be kept: [Errno 28] No space left on device" in service.said()
+
+
 async def test_a_picture_that_cannot_be_removed_stays(disk: SmallDisk) -> None:
     """Nobody is led to it any more, so whoever removed it is told that it is gone."""
     storage = PictureStorage(disk.folder, 10_000)
@@ -142,6 +169,41 @@ async def test_a_read_only_disk_at_the_start(disk: SmallDisk, sqlite_template: S
         process = Process(["main.py", "serve"], fault_environment(url, "memory://", tmp_path), tmp_path / "log")
         assert process.wait() != 0
         assert "unable to open database file" in process.said()
+
+
+def ask_all(service: Process) -> None:
+    """As many different questions as make a worker's file of metrics grow; none is left without an answer."""
+    with httpx2.Client(base_url=f"http://{service.address}", trust_env=False) as client:
+        for path in ("/healthz", "/readyz", "/openapi.json", "/nothing", "/shopdemo/goods", "/shopdemo/goods/none"):
+            for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+                assert client.request(method, path, headers={"Connection": "close"}).status_code < 500
+
+
+@pytest.mark.slow
+def test_a_full_disk_under_what_workers_share(disk: SmallDisk, sqlite_template: SqliteTemplate, tmp_path: Path) -> None:
+    """They go on, and so does one that starts meanwhile; what they count is told when there is room."""
+    with sqlite_template.copy(tmp_path) as url:
+        folders = {"APP_PICTURES_DIR": str(tmp_path / "pictures"), "TMPDIR": str(disk.folder)}
+        environment = environment_of("shopdemo", url, APP_LOG_LEVEL="INFO", APP_ACCESS_LOG="false", **folders)
+        with services(1, environment, tmp_path, "--workers=2") as (service,):
+
+            def count(path: str) -> float:
+                assert httpx2.get(f"http://{service.address}{path}", trust_env=False).status_code == 200
+                metrics = Metrics(httpx2.get(f"http://{service.address}/metrics", trust_env=False).text)
+                return metrics.value("http_server_request_duration_seconds_count", http_route=path)
+
+            wait_until(lambda: service.said().count("startup complete") == 2, PATIENCE, "a worker is missing")
+            with disk.full():
+                ask_all(service)
+                os.kill(service.worker_pids()[-1], signal.SIGKILL)
+                wait_until(lambda: service.said().count("startup complete") == 3, PATIENCE, "it is not replaced")
+                ask_all(service)
+                for _ in range(AT_ONCE):
+                    count("/docs")
+            asked = itertools.count(AT_ONCE + 1)
+            wait_until(lambda: count("/docs") == next(asked), PATIENCE, "not all is told")
+            assert service.said().count("startup complete") == 3
+            assert 1 <= service.said().count("There is no room for new metrics") <= 3
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from api.accounts.errors import LoginFailed
 from api.shopdemo.goods.errors import NotAPicture
 from tests.support.accounts import PASSWORD
 from tests.support.catalogue import goods_body
@@ -110,11 +111,15 @@ def test_items(client: TestClient, customer: Headers, method: str) -> None:
         assert len(answer.content) < SHORT
 
 
+MARKS = b"%CC%95%CC%80%CC%96"  # each belongs before the one it follows: to sort n of them takes n² steps
+
 FORMS = {
     "nothing between": b"&" * MIB,
     "many fields": b"&".join(many(b"k%d=1")),
     "one field": b"username=%b&password=x" % (b"a" * 1_000_000),
     "percent signs": b"username=%b&password=x" % (b"%41" * 300_000),
+    "marks above marks": b"username=carol&password=a%b" % (MARKS * 58_000),
+    "marks above the name": b"username=a%b&password=x" % (MARKS * 58_000),
     "a half percent sign": b"username=%b&password=x" % (b"%" * 1_000_000),
 }
 
@@ -125,6 +130,15 @@ def test_forms(client: TestClient, body: bytes) -> None:
     assert answer.status_code in (400, 401, 422)
     assert answer.json().keys() == {"code", "message", "data"}
     assert len(answer.content) < SHORT
+
+
+def test_a_form_in_parts(client: TestClient) -> None:
+    field = b'Content-Disposition: form-data; name="%b"\r\n\r\n%b'
+    marks = "\u0315\u0300\u0316".encode() * 170_000
+    for name, password in ((b"carol", b"a" + marks), (b"a" + marks, b"x")):
+        body = parts(field % (b"username", name), field % (b"password", password))
+        answer = client.post("/accounts/token", content=body, headers=MULTIPART)
+        assert (answer.status_code, answer.json()) == (401, failure(LoginFailed))
 
 
 # -- uploads ----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from loguru import logger
 from starlette.testclient import TestClient
 
+from api.shopdemo.goods.goods import MAX_UPLOAD_BYTES
 from tests.support.catalogue import goods_body
 from tests.support.databases import only_sqlite
 from tests.support.envelopes import failure, invalid
@@ -105,7 +106,7 @@ def test_too_large_json(client: TestClient, admin: Headers, method: str, path: s
 @pytest.mark.parametrize("path", ["/shopdemo/goods/import", "/shopdemo/goods/1/pictures"])
 @pytest.mark.parametrize("declared", [True, False])
 def test_too_large_upload(client: TestClient, admin: Headers, path: str, declared: bool) -> None:
-    content: Any = b" " * (10 * MIB + 1) if declared else pieces(10 * MIB)
+    content: Any = b" " * (MAX_UPLOAD_BYTES + 1) if declared else pieces(MAX_UPLOAD_BYTES)
     headers = {**admin, "Content-Type": "multipart/form-data; boundary=b"}
     answer = client.post(path, content=content, headers=headers)
     assert (answer.status_code, answer.json()) == (413, failure(ContentTooLarge))

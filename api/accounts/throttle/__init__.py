@@ -1,1 +1,1 @@
-"""The throttle: how often passwords may be tried."""
+"""The throttle: how often passwords may be tried, and people register."""

@@ -19,8 +19,13 @@ async def open_throttle_store(database: Database) -> AsyncIterator[ThrottleStore
         yield ThrottleStore(connection)
 
 
+def make_throttle(database: Database) -> Throttle:
+    """The throttle that counts in this database."""
+    return Throttle(partial(open_throttle_store, database))
+
+
 async def get_throttle(request: Request) -> Throttle:
-    return Throttle(partial(open_throttle_store, request.app.state.database))
+    return make_throttle(request.app.state.database)
 
 
 async def get_address(request: Request) -> str:

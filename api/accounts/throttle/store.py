@@ -41,5 +41,5 @@ class ThrottleStore:
         )
 
     async def delete_over(self, now: datetime) -> None:
-        """Forget whoever is not ahead of the rate: without a row it is the same."""
+        """Forget whoever is not ahead of the rate, and who is not known any more: without a row it is the same."""
         await self._connection.execute(DELETE_OVER, {"now": now})

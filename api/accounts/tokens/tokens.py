@@ -32,7 +32,7 @@ KeptNowhere = Depends(keep_nowhere)
 async def create_token(form: LoginForm, address: AddressDep, login: LoginDep) -> TokenAnswer:
     """Log in with name and password. Only these two are looked at; it is the password grant of OAuth 2.
 
-    Ten wrong passwords for a name, and it is one a minute from then on (429), the right password included.
+    Ten wrong passwords for a name from one address, and it is one a minute from there (429), the right one included.
     """
     return await login.log_in(form.username, form.password, address)
 

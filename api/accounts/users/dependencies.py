@@ -9,7 +9,7 @@ from fastapi import Depends, Path, Request
 from starlette.datastructures import State
 
 from api.accounts.schemas import ADMIN
-from api.accounts.throttle.dependencies import ThrottleDep
+from api.accounts.throttle.dependencies import ThrottleDep, make_throttle
 from api.accounts.users.service import PasswordDesk, Registry, Users
 from api.accounts.users.store import UserStore, UserWriter
 from extensions.database import Database
@@ -41,7 +41,7 @@ async def get_users(request: Request, store: UserStoreDep) -> Users:
 
 def make_registry(state: State) -> Registry:
     """The registry over the opened resources."""
-    return Registry(state.passwords, partial(open_user_writer, state.database))
+    return Registry(state.passwords, partial(open_user_writer, state.database), make_throttle(state.database))
 
 
 async def get_registry(request: Request) -> Registry:

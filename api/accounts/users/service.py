@@ -98,16 +98,20 @@ class Users:
     async def update(self, user_id: int, change: UserUpdate, caller: Caller) -> User:
         """Give a user other roles, or block them, which ends their sessions.
 
-        Raises UserNotFound, OwnAccessKept, or Forbidden.
+        Whoever has an account must be an administrator by its row: a token outlives a demotion by minutes, in which
+        somebody could give the role back to themselves, or take it from whoever took it. Raises UserNotFound,
+        OwnAccessKept, or Forbidden.
         """
         own = await self._store.find(caller.name)
         async with self._open_writer() as store:
             users = await store.lock([user_id, *([own.id] if own else [])])
+            if own and not _is_administrator(users[own.id]):
+                raise Forbidden("You are no administrator any more; log in again to see what you may do.")
             if user_id not in users:
                 raise UserNotFound
             user = _changed(users[user_id], change)
-            if _is_administrator(users[user_id]) and not _is_administrator(user) and own:
-                _check_one_is_left(users[own.id], user)
+            if own and own.id == user_id and not _is_administrator(user):
+                raise OwnAccessKept
             await store.change(user)
             if not user.is_active:
                 await store.end_sessions(user_id)
@@ -117,18 +121,23 @@ class Users:
 class Registry:
     """Who may have an account, and with which password."""
 
-    def __init__(self, passwords: Passwords, open_writer: OpenWriter) -> None:
+    def __init__(self, passwords: Passwords, open_writer: OpenWriter, throttle: Throttle) -> None:
         self._passwords = passwords
         self._open_writer = open_writer
+        self._throttle = throttle
 
-    async def register(self, wanted: UserCreate) -> User:
-        """Add a user; raises UsernameTaken, UsernameInvalid, PasswordTooShort or PasswordTooGuessable."""
+    async def register(self, wanted: UserCreate, address: str) -> User:
+        """Add a user.
+
+        Raises TooManyRegistrations, UsernameTaken, UsernameInvalid, PasswordTooShort or PasswordTooGuessable.
+        """
+        await self._throttle.count_registration(address)
         username, password_hash = await self._check(wanted.username, wanted.password.get_secret_value())
         async with self._open_writer() as store:
             return await store.create(username, password_hash)
 
     async def appoint(self, name: str, password: str) -> User:
-        """Make a new or known user an administrator with this password; raises as `register` does."""
+        """Make a new or known user an administrator with this password; raises what `register` does, uncounted."""
         username, password_hash = await self._check(name, password)
         async with self._open_writer() as store:
             user = await store.lock_by_name(username)
@@ -158,16 +167,18 @@ class PasswordDesk:
     async def replace(self, change: PasswordChange, caller: Caller, address: str) -> None:
         """Change the caller's password and end all their sessions.
 
-        Raises AccountMissing, PasswordTooShort, PasswordTooGuessable, TooManyAttempts or PasswordWrong.
+        Raises AccountMissing, TooManyAttempts, PasswordWrong, which somebody blocked gets too, PasswordTooShort or
+        PasswordTooGuessable.
         """
         known = await self._store.credentials(caller.name)
         if known is None:
             raise AccountMissing
+        attempt = await self._throttle.count(known.username, address)
+        known_hash = known.password_hash if known.is_active else None
+        if not await self._passwords.verify(known_hash, change.current_password.get_secret_value()):
+            raise PasswordWrong
         new = change.new_password.get_secret_value()
         await self._passwords.judge(new, known.username, "new_password")
-        attempt = await self._throttle.count(known.username, address)
-        if not await self._passwords.verify(known.password_hash, change.current_password.get_secret_value()):
-            raise PasswordWrong
         new_hash = await self._passwords.hash(new)
         async with self._open_writer() as store:
             if not await store.set_password(known.user_id, new_hash, known.password_hash):
@@ -178,17 +189,6 @@ class PasswordDesk:
 
 def _is_administrator(user: User) -> bool:
     return user.is_active and ADMIN in user.roles
-
-
-def _check_one_is_left(caller: User, demoted: User) -> None:
-    """The caller stays an administrator. Raises OwnAccessKept or Forbidden.
-
-    A token outlives a demotion by minutes, in which two administrators could take the role from each other.
-    """
-    if caller.id == demoted.id:
-        raise OwnAccessKept
-    if not _is_administrator(caller):
-        raise Forbidden("You are no administrator any more; log in again to see what you may do.")
 
 
 def _changed(user: User, change: UserUpdate) -> User:

@@ -11,6 +11,7 @@ from api.accounts.errors import (
     PasswordTooShort,
     PasswordWrong,
     TooManyAttempts,
+    TooManyRegistrations,
     UsernameInvalid,
     UsernameTaken,
     UserNotFound,
@@ -34,15 +35,15 @@ ADMIN_ERRORS = (NotAuthenticated, Forbidden, NotReady)
     status_code=201,
     responses={
         **document_headers(201, "Location"),
-        **errors(NotReady, UsernameTaken, UsernameInvalid, *PASSWORD_ERRORS),
+        **errors(NotReady, UsernameTaken, UsernameInvalid, TooManyRegistrations, *PASSWORD_ERRORS),
     },
 )
-async def register_user(user: UserCreate, registry: RegistryDep, response: Response) -> User:
+async def register_user(user: UserCreate, address: AddressDep, registry: RegistryDep, response: Response) -> User:
     """Get an account: a name that nobody has, and a password that is long and not among those that are tried first.
 
     Letters outside of ASCII count in passwords too, but not every keyboard writes them in the same way.
     """
-    registered = await registry.register(user)
+    registered = await registry.register(user, address)
     response.headers["Location"] = f"/accounts/users/{registered.id}"
     return registered
 
