@@ -162,7 +162,8 @@ class Supervisor(Multiprocess):
         self._failures += 1
         pause = pause_seconds(self._failures)
         self._next_start = monotonic() + pause
-        logger.error("Worker {} could not start; the next attempt is in {} s.", worker.pid, pause)
+        if (worker.exitcode or 0) >= 0:  # or somebody killed it, perhaps as soon as it served
+            logger.error("Worker {} could not start; the next attempt is in {} s.", worker.pid, pause)
         if not worker.is_outdated:
             self._keep_outdated()
 
