@@ -3,7 +3,7 @@
 import asyncio
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -193,6 +193,45 @@ async def test_a_broken_body_is_refused_in_place_of_the_application() -> None:
         answer = await client.rest()
     assert statuses(answer) == [400]
     assert envelope(answer) == failure(BadRequest, "This is not a valid HTTP request.")
+
+
+class Wire(asyncio.Transport):
+    """Notes what is written at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.seen.append(bytes(data))
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        self.seen.append(b"+".join(list_of_data))
+
+    def close(self) -> None:
+        self.seen.append(b"closed")
+
+
+async def test_head_and_body_leave_together() -> None:
+    wire = Wire()
+    writer = http_server.AnswerWriter(wire, asyncio.get_running_loop())
+    writer.write(b"HTTP/1.1 200 OK...")
+    assert wire.seen == []
+    writer.write(b"body")
+    writer.write(b"more")
+    assert wire.seen == [b"HTTP/1.1 200 OK...+body", b"more"]
+    await asyncio.sleep(0)
+    assert wire.seen == [b"HTTP/1.1 200 OK...+body", b"more"]
+
+
+async def test_a_head_does_not_wait_for_its_body() -> None:
+    wire = Wire()
+    writer = http_server.AnswerWriter(wire, asyncio.get_running_loop())
+    writer.write(b"HTTP/1.1 200 OK...")
+    await asyncio.sleep(0)
+    writer.write(b"HTTP/1.1 304 ...")
+    writer.close()
+    assert wire.seen == [b"HTTP/1.1 200 OK...", b"HTTP/1.1 304 ...", b"closed"]
 
 
 class Log:
