@@ -436,7 +436,8 @@ def test_session_is_over_with_its_token_and_goes_on_with_a_new_one(
         show_room(page, room)
         expect(messages(page)).to_have_text(["before"])
         say(page, "after")
-        expect(page.get_by_text("delivered")).to_have_count(1)
+        expect(line(page, "after").get_by_text("delivered")).to_be_attached()
+        expect(messages(page)).to_have_text(["before", "after"])
 
 
 class Service:
