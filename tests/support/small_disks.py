@@ -1,5 +1,6 @@
 """Disks that are full soon, and can be made read-only."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,12 @@ class SmallDisk:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    @property
+    def free_bytes(self) -> int:
+        """How much still fits."""
+        found = os.statvfs(self.folder)
+        return found.f_bfree * found.f_bsize
 
     @contextmanager
     def full(self) -> Iterator[None]:
