@@ -4,7 +4,6 @@ uvicorn's own stops them all when one that replaces another cannot start, and is
 that hangs. Here whatever takes its time is looked at again half a second later.
 """
 
-from pickle import UnpicklingError
 from socket import socket
 from time import monotonic, sleep
 
@@ -48,7 +47,7 @@ class Worker(Process):
             if self._asked_at == NEVER:
                 self.parent_conn.send(b"ping")
                 self._asked_at = monotonic()
-        except (OSError, EOFError, UnpicklingError):  # it is dying
+        except (OSError, EOFError):  # it is dying
             pass
 
     def lives(self) -> bool:
