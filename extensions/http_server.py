@@ -280,7 +280,7 @@ class HttpProtocol(HttpToolsProtocol):
         method = self.scope.get("method", "-")
         path, _, query = (self.url or b"-").partition(b"?")
         client = log_text.escape(self.client[0]) if self.client else "-"
-        seconds = monotonic() - (self._arriving_since or monotonic())
+        seconds = 0.0 if self._arriving_since is None else monotonic() - self._arriving_since
         traffic.answered(method, OTHER, status, seconds)
         log_access(method, log_text.target(path, query), status, seconds, 0, client, id_)
         return id_

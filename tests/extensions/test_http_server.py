@@ -188,7 +188,9 @@ async def test_an_idle_connection_does_not_hold_the_end_up(monkeypatch: pytest.M
         assert await client.rest() == b""
 
 
-async def test_no_socket_is_opened_while_the_server_stops() -> None:
+async def test_no_socket_is_opened_while_the_server_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[float] = []
+    monkeypatch.setattr(http_server.traffic, "answered", lambda *told: counted.append(told[-1]))
     async with serving() as server:
         client = await server.connect()
         client.say(GET)
@@ -198,6 +200,7 @@ async def test_no_socket_is_opened_while_the_server_stops() -> None:
         answer = await client.rest()
     assert envelope(answer) == failure(NotReady, "This worker stops; connect again.")
     assert b"retry-after: 2" in answer
+    assert counted == [0.0]
 
 
 async def test_who_waited_too_long_behind_another_is_refused() -> None:
