@@ -9,6 +9,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from extensions import http_server
+from extensions.metrics import traffic
 from tests.support.envelopes import failure
 from tests.support.raw_http import GET, UPGRADE, echo_length, envelope, serving, statuses, until
 from utils.custom_exc import BadRequest, HeadersTooLarge, NotReady, Overloaded, RequestTimeout
@@ -190,7 +191,7 @@ async def test_an_idle_connection_does_not_hold_the_end_up(monkeypatch: pytest.M
 
 async def test_no_socket_is_opened_while_the_server_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[float] = []
-    monkeypatch.setattr(http_server.traffic, "answered", lambda *told: counted.append(told[-1]))
+    monkeypatch.setattr(traffic, "answered", lambda *told: counted.append(told[-1]))
     async with serving() as server:
         client = await server.connect()
         client.say(GET)
